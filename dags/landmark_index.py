@@ -1,0 +1,103 @@
+"""
+### Sweep new photographs into the index
+
+Brings the table `landmarks` in line with the bucket prefix `LANDMARK_IMAGES`: photographs that are
+**new** or **changed** get their DELF features extracted, rows of **deleted** ones go.
+
+1. `plan_sweep` streams the listing into Postgres and compares it there by etag.
+2. `extract_batch`, mapped over batches of 64 to 256 images, extracts and commits image by image.
+3. `summarise` says what the sweep did and updates the asset `landmarks`.
+
+An image that cannot be used ends in `landmark_failures` with its reason; it is tried again once it
+changes, or with *retry failures*. A sweep that was killed goes on where it stopped when it is run
+again.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from airflow.sdk import Asset, Param, TriggerRule, dag, task
+
+LANDMARKS = Asset("landmarks")
+
+
+@dag(
+    schedule="@daily",
+    start_date=datetime(2024, 1, 1),
+    catchup=False,
+    max_active_runs=1,
+    dagrun_timeout=timedelta(days=2),
+    default_args={
+        "owner": "landmark",
+        "retries": 3,
+        "retry_delay": timedelta(seconds=30),
+        "retry_exponential_backoff": True,
+        "max_retry_delay": timedelta(minutes=15),
+    },
+    params={
+        "retry_failures": Param(
+            False,
+            type="boolean",
+            title="Retry failures",
+            description="Also try the images again that failed earlier and have not changed.",
+        ),
+    },
+    doc_md=__doc__,
+    tags=["landmark", "ingestion"],
+)
+def landmark_index() -> None:
+    @task(execution_timeout=timedelta(hours=6))
+    def plan_sweep(run_id: str, params: dict[str, Any]) -> list[dict[str, int]]:
+        """Compare the bucket with the table; return the batches to extract."""
+        from airflow.sdk.configuration import conf
+        from landmark_airflow import landmark
+
+        from landmark import extraction, ingest
+
+        with landmark() as (settings, store, s3):
+            store.migrate()
+            batches = ingest.plan_sweep(
+                store,
+                s3,
+                sweep=run_id,
+                model=extraction.resolve_model(settings).fingerprint,
+                images=settings.images,
+                results=settings.results,
+                max_batches=conf.getint("core", "max_map_length"),
+                retry_failures=params["retry_failures"],
+            )
+            return [{"batch": batch, "images": images} for batch, images in enumerate(batches)]
+
+    @task(execution_timeout=timedelta(hours=6), map_index_template="{{ batch_name }}")
+    def extract_batch(batch: int, images: int, run_id: str) -> int:
+        """Extract the features of one batch; every image is committed by itself."""
+        from airflow.sdk import get_current_context
+        from landmark_airflow import landmark
+
+        from landmark import extraction, ingest
+
+        get_current_context()["batch_name"] = f"batch {batch + 1}, {images} images"
+        with landmark() as (settings, store, s3):
+            extractor = extraction.load_extractor(extraction.resolve_model(settings))
+            return ingest.extract_batch(store, s3, extractor, run_id, batch)
+
+    @task(
+        trigger_rule=TriggerRule.ALL_DONE,
+        execution_timeout=timedelta(minutes=10),
+        outlets=[LANDMARKS],
+    )
+    def summarise(run_id: str) -> dict[str, float]:
+        """Say what the sweep did; fail if it left something undone."""
+        from landmark_airflow import landmark
+
+        from landmark import ingest
+
+        with landmark() as (_, store, _):
+            return ingest.finish_sweep(store, run_id)._asdict()
+
+    extract_batch.expand_kwargs(plan_sweep()) >> summarise()
+
+
+landmark_index()

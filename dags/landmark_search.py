@@ -1,0 +1,140 @@
+"""
+### Find the other photographs of the same place
+
+Trigger with the path of a photograph. It needs not be indexed yet.
+
+1. `extract_query` reads the photograph, takes its DELF features from the index or extracts them,
+   and adds them to `landmarks`.
+2. `rank_matches` compares them with every image of the same model: mutual nearest neighbours,
+   then the inliers of one affine transformation, fanned out over Dask. Writes `matches.txt` and
+   `matches.json` to `LANDMARK_RESULTS/<run id>/`.
+3. `draw_matches` draws the inliers of the best matches as pictures beside them.
+
+The number of inliers is the score: the more, the likelier that both show the same place.
+No match is an answer, not an error; the verdict stands in the result's header.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from airflow.sdk import Param, dag, task
+
+
+@dag(
+    schedule=None,
+    start_date=datetime(2024, 1, 1),
+    catchup=False,
+    dagrun_timeout=timedelta(days=1),
+    default_args={
+        "owner": "landmark",
+        "retries": 2,
+        "retry_delay": timedelta(seconds=10),
+        "retry_exponential_backoff": True,
+        "max_retry_delay": timedelta(minutes=5),
+        "execution_timeout": timedelta(hours=6),
+    },
+    params={
+        "image_path": Param(
+            type="string",
+            pattern="^s3://[^/]+/.+",
+            title="Image",
+            description="The photograph to search for, in any bucket that the connection can read.",
+            examples=["s3://landmark/images/courtyard/01.jpg"],
+        ),
+        "top_k": Param(
+            100,
+            type="integer",
+            minimum=1,
+            maximum=10_000,
+            title="Matches",
+            description="At most so many images are ranked.",
+        ),
+        "min_inliers": Param(
+            None,
+            type=["null", "integer"],
+            minimum=3,
+            title="Least inliers",
+            description="Images with fewer are left out. Empty: what chance does not reach.",
+        ),
+        "mode": Param(
+            "auto",
+            type="string",
+            enum=["auto", "exhaustive", "shortlist"],
+            title="Mode",
+            description="Compare with every image, or with the nearest by global descriptor; "
+            "auto goes by the size of the table.",
+        ),
+        "add_to_index": Param(
+            True,
+            type="boolean",
+            title="Add to index",
+            description="Later searches then find this photograph too.",
+        ),
+        "results_path": Param(
+            None,
+            type=["null", "string"],
+            pattern="^s3://[^/]+/.+",
+            title="Results folder",
+            description="Below LANDMARK_RESULTS. Empty: a folder named after this run.",
+            examples=["s3://landmark/results/my-search/"],
+        ),
+    },
+    doc_md=__doc__,
+    tags=["landmark", "search"],
+)
+def landmark_search() -> None:
+    @task
+    def extract_query(run_id: str, params: dict[str, Any]) -> dict[str, str]:
+        """Put the query's features into the index, and beside the result to come."""
+        from landmark_airflow import landmark
+
+        from landmark import extraction, ingest, report
+
+        with landmark() as (settings, store, s3):
+            store.migrate()
+            folder = report.result_folder(settings.results, run_id, params["results_path"])
+            model = extraction.resolve_model(settings)
+            features = ingest.query_features(
+                store, s3, model, params["image_path"], params["add_to_index"]
+            )
+            report.write_query(s3, folder, features)
+            return {"folder": folder, "model": model.fingerprint}
+
+    @task
+    def rank_matches(query: dict[str, str], params: dict[str, Any]) -> dict[str, Any]:
+        """Compare the query with every image over Dask; write the ranked txt and json."""
+        from landmark_airflow import landmark
+
+        from landmark import report, search
+        from landmark.cluster import open_client
+
+        with landmark() as (settings, store, s3), open_client(settings.dask) as client:
+            result = search.rank_table(
+                store,
+                client,
+                query["model"],
+                report.read_query(s3, query["folder"]),
+                params["image_path"],
+                params["top_k"],
+                params["min_inliers"] or search.MIN_INLIERS,
+                params["mode"],
+            )
+            return report.write_result(s3, query["folder"], result)
+
+    @task
+    def draw_matches(query: dict[str, str]) -> int:
+        """Draw the inliers of the best matches; return the number of pictures."""
+        from landmark_airflow import landmark
+
+        from landmark import search
+
+        with landmark() as (_, store, s3):
+            return search.draw_best(store, s3, query["folder"])
+
+    query = extract_query()
+    rank_matches(query) >> draw_matches(query)
+
+
+landmark_search()

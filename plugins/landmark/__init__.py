@@ -1,0 +1,1 @@
+"""Landmark: given a photograph, find the other photographs of the same place."""

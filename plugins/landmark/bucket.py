@@ -1,0 +1,123 @@
+"""S3: stream a listing, get, put. Paths are ``s3://bucket/key`` throughout."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from botocore.exceptions import ClientError
+
+from landmark.errors import LandmarkError, UnusableImage
+
+MAX_OBJECT_BYTES = 200_000_000
+
+
+class S3Object(NamedTuple):
+    """One object of a listing.
+
+    Parameters
+    ----------
+    path : str
+        ``s3://bucket/key``.
+    etag : str
+        Without quotes: servers differ in giving them.
+    size : int
+        Bytes.
+    """
+
+    path: str
+    etag: str
+    size: int
+
+
+def split_path(path: str) -> tuple[str, str]:
+    """The bucket and the key of ``s3://bucket/key``.
+
+    Raises
+    ------
+    LandmarkError
+        If the path is not of that form.
+    """
+    bucket, _, key = path.removeprefix("s3://").partition("/")
+    if not path.startswith("s3://") or not bucket:
+        raise LandmarkError(f"{path!r} is no S3 path; write s3://bucket/key")
+    return bucket, key
+
+
+def list_objects(client: Any, prefix: str) -> Iterator[S3Object]:
+    """Stream every object below ``s3://bucket/prefix/``, a page in memory at a time.
+
+    Raises
+    ------
+    LandmarkError
+        If there is no such bucket, or it may not be listed.
+    """
+    bucket, key_prefix = split_path(prefix)
+    pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=key_prefix)
+    try:
+        for page in pages:
+            for entry in page.get("Contents", ()):
+                path = f"s3://{bucket}/{entry['Key']}"
+                yield S3Object(path, entry["ETag"].strip('"'), entry["Size"])
+    except ClientError as error:
+        raise _explained(error, prefix) from error
+
+
+def read_object(client: Any, path: str, max_bytes: int = MAX_OBJECT_BYTES) -> tuple[bytes, str]:
+    """An object's content and its etag, both of the same version.
+
+    Raises
+    ------
+    ObjectMissing
+        If there is no such object.
+    UnusableImage
+        If it is larger than `max_bytes`; nothing of it is read then.
+    LandmarkError
+        If it may not be read.
+    """
+    bucket, key = split_path(path)
+    if not key:
+        raise LandmarkError(f"{path!r} names a bucket, not an object; write s3://bucket/key")
+    try:
+        answer = client.get_object(Bucket=bucket, Key=key)
+    except ClientError as error:
+        raise _explained(error, path) from error
+    with answer["Body"] as body:
+        if answer["ContentLength"] > max_bytes:
+            raise UnusableImage(
+                f"{path}: {answer['ContentLength']:,} bytes, more than the {max_bytes:,} that an "
+                f"image may have; store a smaller version"
+            )
+        return body.read(), answer["ETag"].strip('"')
+
+
+def read_etag(client: Any, path: str) -> str:
+    """An object's etag; raises like `read_object`."""
+    bucket, key = split_path(path)
+    try:
+        answer = client.head_object(Bucket=bucket, Key=key)
+    except ClientError as error:
+        raise _explained(error, path) from error
+    return str(answer["ETag"].strip('"'))
+
+
+def write_object(client: Any, path: str, body: bytes, content_type: str) -> None:
+    """Put an object in one request: it is there whole or not at all."""
+    bucket, key = split_path(path)
+    client.put_object(Bucket=bucket, Key=key, Body=body, ContentType=content_type)
+
+
+class ObjectMissing(LandmarkError):
+    """There is no such object."""
+
+
+def _explained(error: ClientError, path: str) -> Exception:
+    """An error that the user can act on; any other is the server's and worth another try."""
+    code = error.response["Error"]["Code"]
+    if code in ("NoSuchKey", "404"):
+        return ObjectMissing(f"{path}: there is no such object; check the path")
+    if code == "NoSuchBucket":
+        return LandmarkError(f"{path}: there is no such bucket; check the path")
+    if code in ("AccessDenied", "403", "InvalidObjectState"):
+        return LandmarkError(f"{path}: {code}; let the connection's user list and read it")
+    return error

@@ -1,0 +1,74 @@
+"""A Dask client: of the workers at an address, or of one worker per CPU of this machine."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from dask.distributed import Client, LocalCluster
+from dask.system import CPU_COUNT
+
+from landmark.errors import LandmarkError
+
+CONNECT_TIMEOUT_S = 10
+
+
+@contextmanager
+def open_client(address: str) -> Iterator[Client]:
+    """A client, closed at the end, with the workers if they were started here.
+
+    Parameters
+    ----------
+    address : str
+        ``local``: one single-threaded worker process per CPU, for as long as the client lives.
+        ``tcp://host:port`` or ``tls://…``: an existing scheduler. Its workers need
+        `plugins/` on their PYTHONPATH, and one thread each.
+
+    Raises
+    ------
+    LandmarkError
+        If no scheduler answers at the address, or it has no workers.
+    """
+    if address == "local":
+        with _without_main_file():
+            cluster = LocalCluster(
+                n_workers=CPU_COUNT,
+                threads_per_worker=1,
+                host="127.0.0.1",
+                dashboard_address=None,
+                worker_dashboard_address="127.0.0.1:0",
+            )
+        with cluster, Client(cluster) as client:
+            yield client
+        return
+    try:
+        client = Client(address, timeout=CONNECT_TIMEOUT_S)
+    except (OSError, TimeoutError, ValueError) as error:
+        raise LandmarkError(
+            f"LANDMARK_DASK={address}: no Dask scheduler answers there ({type(error).__name__}); "
+            f"start it, or set LANDMARK_DASK=local"
+        ) from error
+    with client:
+        if not client.scheduler_info()["workers"]:
+            raise LandmarkError(
+                f"LANDMARK_DASK={address}: the scheduler has no workers; start some there"
+            )
+        yield client
+
+
+@contextmanager
+def _without_main_file() -> Iterator[None]:
+    """Hide `__main__.__file__` while processes spawn.
+
+    A spawned process runs the main file again. In a task that is Airflow's own, which then finds
+    its database blocked; workers need only our modules.
+    """
+    main = sys.modules["__main__"]
+    missing = object()
+    path = main.__dict__.pop("__file__", missing)
+    try:
+        yield
+    finally:
+        if path is not missing:
+            main.__dict__["__file__"] = path

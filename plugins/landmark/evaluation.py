@@ -1,0 +1,364 @@
+"""How well a model and the matching rank a labelled folder: mean average precision.
+
+    python -m landmark.evaluation DIR [--model HANDLE] [--compare] [--json FILE]
+
+DIR holds either `jpg/` and `gnd.json` (the protocol of the revisited Oxford and Paris benchmarks:
+Radenović et al., 2018), or one folder for each place, where each image in turn is the query.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from landmark.cluster import open_client
+from landmark.errors import LandmarkError
+from landmark.extraction import Extractor, load_extractor, resolve_model
+from landmark.features import LocalFeatures
+from landmark.images import decode_image
+from landmark.ingest import is_image
+from landmark.progress import Progress
+from landmark.ranking import Match
+from landmark.reference import reference_match
+from landmark.search import CERTAIN_INLIERS, MIN_INLIERS, compare
+from landmark.settings import load_settings
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Query:
+    """One query and what is right for it, by image name.
+
+    Parameters
+    ----------
+    image : str
+    box : tuple of float, optional
+        x0, y0, x1, y1 in px: the query image is cropped to it before extraction.
+    easy, hard, junk : frozenset of str
+        Positives of each kind; junk is neither right nor wrong.
+    """
+
+    image: str
+    box: tuple[float, float, float, float] | None
+    easy: frozenset[str]
+    hard: frozenset[str]
+    junk: frozenset[str]
+
+
+class Protocol(NamedTuple):
+    """Which kinds count as right, and which are taken out of the ranking."""
+
+    positive: tuple[str, ...]
+    ignored: tuple[str, ...]
+
+
+REVISITED = {
+    "easy": Protocol(("easy",), ("junk", "hard")),
+    "medium": Protocol(("easy", "hard"), ("junk",)),
+    "hard": Protocol(("hard",), ("junk", "easy")),
+}
+LEAVE_ONE_OUT = {"map": Protocol(("easy",), ("junk",))}
+
+
+@dataclass(frozen=True)
+class LabelledFolder:
+    """Images, queries, and the protocols to score them by.
+
+    Parameters
+    ----------
+    images : dict of str to Path
+        The images to rank, by name.
+    query_files : dict of str to Path
+        The query images, by name.
+    """
+
+    images: dict[str, Path]
+    query_files: dict[str, Path]
+    queries: list[Query]
+    protocols: dict[str, Protocol]
+
+
+def read_labelled_folder(folder: Path) -> LabelledFolder:
+    """Read either layout.
+
+    Raises
+    ------
+    LandmarkError
+        If the folder has neither, or an image it names is missing.
+    """
+    labels = folder / "gnd.json"
+    if labels.is_file():
+        return _read_revisited(folder, json.loads(labels.read_text()))
+    places = {
+        place.name: sorted(file for file in place.iterdir() if is_image(file.name))
+        for place in sorted(folder.iterdir() if folder.is_dir() else ())
+        if place.is_dir()
+    }
+    names = {
+        place: frozenset(f"{place}/{file.name}" for file in files)
+        for place, files in places.items()
+    }
+    files = {f"{place}/{file.name}": file for place, found in places.items() for file in found}
+    queries = [
+        Query(name, None, names[place] - {name}, frozenset(), frozenset({name}))
+        for place in places
+        for name in sorted(names[place])
+        if len(names[place]) > 1
+    ]
+    if not queries:
+        raise LandmarkError(
+            f"{folder}: neither jpg/ with gnd.json, nor one folder for each place with two or "
+            f"more images; see the README on measuring"
+        )
+    return LabelledFolder(files, files, queries, LEAVE_ONE_OUT)
+
+
+def _read_revisited(folder: Path, labels: dict[str, Any]) -> LabelledFolder:
+    def find(name: str) -> Path:
+        for file in (folder / "jpg" / name, folder / "jpg" / f"{name}.jpg"):
+            if file.is_file():
+                return file
+        raise LandmarkError(f"{folder / 'jpg' / name}: named in gnd.json, but not there")
+
+    queries = [
+        Query(
+            query["image"],
+            tuple(query["bbox"]),
+            *(frozenset(query[kind]) for kind in ("easy", "hard", "junk")),
+        )
+        for query in labels["queries"]
+    ]
+    return LabelledFolder(
+        {name: find(name) for name in labels["images"]},
+        {query.image: find(query.image) for query in queries},
+        queries,
+        REVISITED,
+    )
+
+
+def average_precision(ranked: Sequence[str], positive: frozenset[str]) -> float:
+    """Area under the precision-recall curve by the trapezoid rule, as the Oxford benchmark has it.
+
+    Parameters
+    ----------
+    ranked : sequence of str
+        Names, best first, ignored ones taken out.
+    positive : frozenset of str
+        The right ones; at least one.
+    """
+    area, hits = 0.0, 0
+    for rank, name in enumerate(ranked):
+        if name in positive:
+            before = hits / rank if rank else 1.0
+            hits += 1
+            area += (before + hits / (rank + 1)) / 2
+    return area / len(positive)
+
+
+def score(
+    rankings: dict[str, list[str]], queries: list[Query], protocols: dict[str, Protocol]
+) -> dict[str, float]:
+    """Mean average precision of each protocol, over the queries that have a positive in it.
+
+    Parameters
+    ----------
+    rankings : dict of str to list of str
+        For each query's image the names of the images, best first.
+    """
+    scores: dict[str, float] = {}
+    for name, protocol in protocols.items():
+        precisions = []
+        firsts = []
+        for query in queries:
+            positive = frozenset().union(*(getattr(query, kind) for kind in protocol.positive))
+            ignored = frozenset().union(*(getattr(query, kind) for kind in protocol.ignored))
+            if positive:
+                ranked = [image for image in rankings[query.image] if image not in ignored]
+                precisions.append(average_precision(ranked, positive))
+                firsts.append(bool(ranked) and ranked[0] in positive)
+        scores[name] = float(np.mean(precisions)) if precisions else float("nan")
+        if protocols is LEAVE_ONE_OUT:
+            scores["recall_at_1"] = float(np.mean(firsts))
+    return scores
+
+
+def extract_folder(
+    extractor: Extractor, folder: LabelledFolder
+) -> tuple[dict[str, LocalFeatures], dict[str, LocalFeatures], float]:
+    """The features of the images and of the queries, and the seconds an image took."""
+    progress = Progress(len(folder.images) + len(folder.queries), "images extracted")
+
+    def extract(name: str, file: Path, box: tuple[float, ...] | None = None) -> LocalFeatures:
+        data = file.read_bytes()
+        if box is None:
+            features = extractor.extract(data, name)
+        else:
+            pixels = decode_image(data, name, max_size_px=sys.maxsize).pixels
+            x0, y0, x1, y1 = (max(0, round(side)) for side in box)
+            features = extractor.extract_pixels(pixels[y0:y1, x0:x1], name)
+        progress.add()
+        return features
+
+    images = {name: extract(name, file) for name, file in folder.images.items()}
+    queries = {
+        query.image: images[query.image]
+        if query.box is None
+        else extract(query.image, folder.query_files[query.image], query.box)
+        for query in folder.queries
+    }
+    return images, queries, progress.seconds / max(progress.done, 1)
+
+
+def our_match(query: LocalFeatures, image: LocalFeatures) -> tuple[int, int]:
+    """Inliers and putative matches of two images, as a search counts them."""
+    pairs, verification = compare(query, image)
+    return len(verification.inliers), len(pairs)
+
+
+Matcher = Callable[[LocalFeatures, LocalFeatures], tuple[int, int]]
+
+
+def _rank_query(
+    name: str,
+    queries: dict[str, LocalFeatures],
+    images: dict[str, LocalFeatures],
+    match: Matcher,
+) -> tuple[list[Match], float]:
+    started = time.perf_counter()
+    matches = [Match(*match(queries[name], image), path) for path, image in images.items()]
+    seconds = time.perf_counter() - started
+    return sorted(matches, key=lambda ranked: ranked.rank_key), seconds / max(len(images), 1)
+
+
+def evaluate_matching(
+    folder: LabelledFolder,
+    images: dict[str, LocalFeatures],
+    queries: dict[str, LocalFeatures],
+    match: Matcher,
+    address: str = "local",
+) -> dict[str, Any]:
+    """Rank every image for every query, and score the rankings.
+
+    Parameters
+    ----------
+    match : callable
+        (query, image) -> inliers, putative matches.
+
+    Returns
+    -------
+    dict
+        The scores, ``match_ms_per_pair`` (on one core), and ``verdicts``: of the pairs that show
+        different places, and of those that show the same, the share that gets each verdict.
+    """
+    names = [query.image for query in folder.queries]
+    with open_client(address) as client:
+        shared = client.scatter([queries, images], broadcast=True, hash=False)
+        rank = partial(_rank_query, match=match)
+        tasks = client.map(rank, names, queries=shared[0], images=shared[1], pure=False)
+        progress = Progress(len(names), "queries ranked")
+        ranked: dict[str, list[Match]] = {}
+        seconds = 0.0
+        for name, task in zip(names, tasks, strict=True):
+            ranked[name], seconds_per_pair = task.result()
+            seconds += seconds_per_pair
+            progress.add()
+    rankings = {name: [found.image_path for found in matches] for name, matches in ranked.items()}
+    return {
+        **score(rankings, folder.queries, folder.protocols),
+        "match_ms_per_pair": 1000 * seconds / len(names),
+        "verdicts": verdict_shares(ranked, folder.queries),
+    }
+
+
+def verdict_shares(ranked: dict[str, list[Match]], queries: list[Query]) -> dict[str, float]:
+    """How often a pair's inliers reach the two thresholds of the verdict.
+
+    Returns
+    -------
+    dict
+        ``false_uncertain``, ``false_match``: shares of the pairs of different places with at
+        least `MIN_INLIERS`, `CERTAIN_INLIERS` inliers; ``true_uncertain``, ``true_match``: the
+        same of pairs of one place.
+    """
+    same: list[int] = []
+    different: list[int] = []
+    for query in queries:
+        positive = query.easy | query.hard
+        for match in ranked[query.image]:
+            if match.image_path in positive:
+                same.append(match.inliers)
+            elif match.image_path not in query.junk:
+                different.append(match.inliers)
+    return {
+        f"{kind}_{verdict}": float(np.mean(np.array(inliers or [0]) >= least))
+        for kind, inliers in (("false", different), ("true", same))
+        for verdict, least in (("uncertain", MIN_INLIERS), ("match", CERTAIN_INLIERS))
+    }
+
+
+def evaluate(path: Path, model: str | None = None, with_reference: bool = False) -> dict[str, Any]:
+    """Measure a model and our matching on a labelled folder.
+
+    Parameters
+    ----------
+    path : Path
+        The folder.
+    model : str, optional
+        TF-Hub handle or a SavedModel's path; default `LANDMARK_MODEL`.
+    with_reference : bool
+        Also rank with the reference method; hundreds of times slower.
+    """
+    folder = read_labelled_folder(path)
+    settings = load_settings(lambda name: model if name == "LANDMARK_MODEL" else None)
+    config = resolve_model(settings)
+    logger.info("%d images, %d queries, model %s", len(folder.images), len(folder.queries),
+                config.fingerprint)  # fmt: skip
+    images, queries, seconds = extract_folder(load_extractor(config), folder)
+    figures: dict[str, Any] = {
+        "model": config.fingerprint,
+        "images": len(folder.images),
+        "queries": len(folder.queries),
+        "extract_seconds_per_image": seconds,
+        **evaluate_matching(folder, images, queries, our_match),
+    }
+    if with_reference:
+        figures["reference"] = evaluate_matching(folder, images, queries, reference_match)
+    return figures
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The program; returns its exit status."""
+    parser = argparse.ArgumentParser(prog="python -m landmark.evaluation", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
+    parser.add_argument("folder", type=Path, metavar="DIR")
+    parser.add_argument("--model", metavar="HANDLE", help="default: LANDMARK_MODEL")
+    parser.add_argument("--compare", action="store_true", help="also measure DELF's own matching")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("landmark").setLevel(logging.INFO)
+    try:
+        figures = evaluate(options.folder, options.model, options.compare)
+    except LandmarkError as error:
+        print(error, file=sys.stderr)
+        return 1
+    text = json.dumps(figures, indent=1)
+    print(text)
+    if options.json:
+        options.json.write_text(text + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,107 @@
+"""The one data type that flows through: the local features of one image."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class LocalFeatures:
+    """The local features of one image, strongest first.
+
+    Parameters
+    ----------
+    locations : float32 array [n, 2]
+        (y, x) of each feature's centre in pixels of the original upright image
+        (EXIF orientation applied), origin at the centre of the top left pixel.
+    descriptors : float16 array [n, d]
+        Unit length up to rounding. float16 is what the table stores, so a fresh query and
+        the same image read back compare alike, bit for bit.
+    scales : float32 array [n]
+        The image pyramid's scale at which each feature was found, relative to the image
+        that the model saw: 2.0 is an enlarged image, hence a small structure.
+    attention : float32 array [n]
+        The model's score of each feature; the larger, the more telling. Descending.
+    width, height : int
+        Size of the original upright image in pixels.
+    global_descriptor : float32 array [g], optional
+        One vector for the whole image, where the model gives one.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit together or a value is not finite.
+    """
+
+    locations: NDArray[np.float32]
+    descriptors: NDArray[np.float16]
+    scales: NDArray[np.float32]
+    attention: NDArray[np.float32]
+    width: int
+    height: int
+    global_descriptor: NDArray[np.float32] | None = None
+
+    def __post_init__(self) -> None:
+        n = len(self.locations)
+        expected = {"locations": (n, 2), "scales": (n,), "attention": (n,)}
+        for name, shape in expected.items():
+            if getattr(self, name).shape != shape:
+                raise ValueError(f"{name} has shape {getattr(self, name).shape}, not {shape}")
+        if self.descriptors.ndim != 2 or len(self.descriptors) != n:
+            raise ValueError(f"descriptors have shape {self.descriptors.shape}, not ({n}, d)")
+        for name in ("locations", "descriptors", "scales", "attention"):
+            if not np.isfinite(getattr(self, name)).all():
+                raise ValueError(f"{name} holds a value that is not finite")
+
+    def __len__(self) -> int:
+        return len(self.locations)
+
+    @property
+    def side_px(self) -> int:
+        """The original image's longest side."""
+        return max(self.width, self.height)
+
+    @property
+    def relative_locations(self) -> NDArray[np.float64]:
+        """(y, x) as fractions of the image's height and width, [n, 2]."""
+        return (self.locations + 0.5) / np.array([self.height, self.width])
+
+    def to_bytes(self) -> bytes:
+        """The features as an .npz file."""
+        buffer = io.BytesIO()
+        arrays = {
+            "locations": self.locations,
+            "descriptors": self.descriptors,
+            "scales": self.scales,
+            "attention": self.attention,
+            "size": np.array([self.width, self.height]),
+        }
+        if self.global_descriptor is not None:
+            arrays["global_descriptor"] = self.global_descriptor
+        np.savez(buffer, **arrays)
+        return buffer.getvalue()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> LocalFeatures:
+        """Read what `to_bytes` wrote; pickles are refused.
+
+        Raises
+        ------
+        ValueError, KeyError
+            If the file is not such an .npz.
+        """
+        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+            width, height = (int(side) for side in arrays["size"])
+            return cls(
+                locations=arrays["locations"],
+                descriptors=arrays["descriptors"],
+                scales=arrays["scales"],
+                attention=arrays["attention"],
+                width=width,
+                height=height,
+                global_descriptor=arrays.get("global_descriptor"),
+            )

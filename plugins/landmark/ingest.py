@@ -1,0 +1,189 @@
+"""New S3 images -> rows of `landmarks`: the plan of a sweep, and the extraction of its batches."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+from landmark.aggregation import second_order_pooling
+from landmark.bucket import ObjectMissing, S3Object, list_objects, read_etag, read_object
+from landmark.errors import LandmarkError, UnusableImage
+from landmark.extraction import Extractor, ModelConfig, load_extractor
+from landmark.features import LocalFeatures
+from landmark.progress import Progress
+from landmark.store import Store, Sweep
+
+logger = logging.getLogger(__name__)
+
+IMAGE_SUFFIXES = frozenset(
+    "jpg jpeg jpe png webp tif tiff bmp gif jp2 avif heic heif".split()
+)
+
+# Downloads run this far ahead of the model, so that it never waits for S3; each holds one image.
+DOWNLOADS_AHEAD = 8
+
+
+def is_image(path: str) -> bool:
+    """Whether an object is taken for a photograph, by its key.
+
+    Keys without a suffix are: they are common, and the decoder decides. A suffix that says
+    otherwise (`.txt`, `.json`) is passed over, rather than recorded as a failure every night.
+    """
+    name = path.rsplit("/", 1)[-1]
+    stem, dot, suffix = name.rpartition(".")
+    return bool(name) and (not dot or not stem or suffix.lower() in IMAGE_SUFFIXES)
+
+
+def list_images(client: Any, images: str, results: str) -> Iterator[S3Object]:
+    """Stream the photographs below the prefix `images`, without our own results."""
+    for entry in list_objects(client, images):
+        if is_image(entry.path) and not entry.path.startswith(results):
+            yield entry
+
+
+def plan_sweep(
+    store: Store,
+    client: Any,
+    sweep: str,
+    model: str,
+    images: str,
+    results: str,
+    max_batches: int,
+    retry_failures: bool = False,
+) -> list[int]:
+    """Compare the bucket with the table, drop what is gone, and note what is to be extracted.
+
+    Returns
+    -------
+    list of int
+        Images in each batch.
+
+    Raises
+    ------
+    LandmarkError
+        If the images lie among the results, which are no photographs to find.
+    """
+    if images.startswith(results):
+        raise LandmarkError(
+            f"LANDMARK_IMAGES {images} lies inside LANDMARK_RESULTS {results}; move one of them"
+        )
+    listing = list_images(client, images, results)
+    batches = store.plan_sweep(sweep, model, images, listing, max_batches, retry_failures)
+    logger.info("%d images to extract in %d batches", sum(batches), len(batches))
+    return batches
+
+
+def finish_sweep(store: Store, sweep: str) -> Sweep:
+    """Say what a sweep did.
+
+    Raises
+    ------
+    LandmarkError
+        If some of its images are not settled: a batch failed.
+    """
+    result = store.finish_sweep(sweep)
+    settled = result.indexed + result.failed + result.gone
+    logger.info(
+        "%d images seen: %d new, %d changed, %d tried again, %d removed;"
+        " %d indexed and %d failed in %.0f s (%.2f images/s)",
+        result.seen, result.new, result.changed, result.retried, result.removed,
+        result.indexed, result.failed, result.seconds, settled / max(result.seconds, 1e-9),
+    )  # fmt: skip
+    if result.gone:
+        logger.info("%d images were deleted after they were listed", result.gone)
+    if result.postponed:
+        logger.warning("%d images are left for the next sweep: too many for one", result.postponed)
+    if result.left:
+        raise LandmarkError(
+            f"{result.left} images of this sweep are left, since a batch failed; see its log, "
+            f"then run landmark_index again: it goes on with them"
+        )
+    return result
+
+
+def extract_batch(
+    store: Store, client: Any, extractor: Extractor, sweep: str, batch: int
+) -> int:
+    """Extract what is left of a batch; every image is committed by itself.
+
+    An image that cannot be used is recorded with its reason. Faults of S3 or of the database
+    raise; the batch then goes on where it stopped when it is run again.
+
+    Returns
+    -------
+    int
+        Images settled.
+    """
+    work = store.unsettled(sweep, batch)
+    model = extractor.model.fingerprint
+    progress = Progress(len(work), "images")
+    for entry, download in _downloads(client, work):
+        etag = entry.etag
+        try:
+            data, etag = download.result()
+            features = extract_features(extractor, data, entry.path)
+        except ObjectMissing as error:
+            logger.info("%s", error)
+            store.settle_gone(sweep, entry.path)
+        except LandmarkError as error:
+            logger.warning("%s", error)
+            store.record_failure(entry.path, model, etag, str(error), sweep)
+        else:
+            store.save(entry.path, model, etag, features, sweep)
+        progress.add()
+    return progress.done
+
+
+def query_features(
+    store: Store, client: Any, model: ModelConfig, path: str, add_to_index: bool
+) -> LocalFeatures:
+    """The features of a query image: from the table if it is indexed as it lies in S3, else new.
+
+    Reading them from the table spares TensorFlow's import and the model's load.
+
+    Raises
+    ------
+    LandmarkError
+        If the image is missing or unusable, or shows nothing that the model takes for a feature.
+    """
+    found = store.find(path, model.fingerprint)
+    if found is not None and found[0] == read_etag(client, path):
+        logger.info("%s is indexed already", path)
+        features = found[1]
+    else:
+        data, etag = read_object(client, path)
+        features = extract_features(load_extractor(model), data, path)
+        if add_to_index:
+            store.save(path, model.fingerprint, etag, features)
+    if not len(features):
+        raise UnusableImage(
+            f"{path}: the model finds no feature in it; use a sharper or larger photograph, or "
+            f"lower LANDMARK_SCORE_THRESHOLD"
+        )
+    logger.info("%d features of %s", len(features), path)
+    return features
+
+
+def extract_features(extractor: Extractor, data: bytes, path: str) -> LocalFeatures:
+    """An image's local features, with a global descriptor made of them if the model has none."""
+    features = extractor.extract(data, path)
+    if features.global_descriptor is not None:
+        return features
+    return replace(features, global_descriptor=second_order_pooling(features.descriptors))
+
+
+def _downloads(
+    client: Any, work: Iterable[S3Object]
+) -> Iterator[tuple[S3Object, Future[tuple[bytes, str]]]]:
+    """Each object and its download, in order, a bounded number of them ahead."""
+    with ThreadPoolExecutor(DOWNLOADS_AHEAD, thread_name_prefix="download") as pool:
+        pending: deque[tuple[S3Object, Future[tuple[bytes, str]]]] = deque()
+        for entry in work:
+            pending.append((entry, pool.submit(read_object, client, entry.path)))
+            if len(pending) == DOWNLOADS_AHEAD:
+                yield pending.popleft()
+        yield from pending

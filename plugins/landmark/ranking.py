@@ -1,0 +1,64 @@
+"""Exact top-k without verifying everything.
+
+Inliers never exceed one-to-one putative matches. So whoever has fewer putatives than the k-th
+best has inliers cannot enter the ranking, and need not be verified: the same answer as verifying
+every image, ties included.
+"""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+
+class Match(NamedTuple):
+    """One ranked image."""
+
+    inliers: int
+    putative: int
+    image_path: str
+
+    @property
+    def rank_key(self) -> tuple[int, int, str]:
+        """Ascending in this key is best first: inliers, then putatives, then path."""
+        return (-self.inliers, -self.putative, self.image_path)
+
+
+@dataclass
+class TopK:
+    """The best `k` matches with at least `min_inliers`, kept best first.
+
+    Parameters
+    ----------
+    k : int
+        At least 1.
+    min_inliers : int
+        Below it nothing is ranked.
+    """
+
+    k: int
+    min_inliers: int
+    matches: list[Match] = field(default_factory=list)
+
+    def can_enter(self, putative: int, image_path: str) -> bool:
+        """Whether an image of so many putative matches could be ranked at all."""
+        if putative < self.min_inliers:
+            return False
+        if len(self.matches) < self.k:
+            return True
+        at_best = Match(putative, putative, image_path)
+        return at_best.rank_key < self.matches[-1].rank_key
+
+    def add(self, match: Match) -> None:
+        """Take a match in, unless it is not among the best."""
+        if match.inliers < self.min_inliers:
+            return
+        bisect.insort(self.matches, match, key=lambda ranked: ranked.rank_key)
+        del self.matches[self.k :]
+
+    def merge(self, matches: Iterable[Match]) -> None:
+        """Take in the best of another part of the table."""
+        for match in matches:
+            self.add(match)

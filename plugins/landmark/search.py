@@ -1,0 +1,281 @@
+"""A query's features -> the ranked matches of the whole table, fanned out over Dask."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import timezone
+from itertools import islice
+from typing import Any, Protocol
+
+import numpy as np
+from dask.distributed import Client, as_completed
+from numpy.typing import NDArray
+
+from landmark.bucket import read_object, write_object
+from landmark.errors import LandmarkError
+from landmark.features import LocalFeatures
+from landmark.images import decode_image
+from landmark.matching import putative_matches
+from landmark.progress import Progress
+from landmark.ranking import Match, TopK
+from landmark.report import PICTURE, SearchResult, draw_matches, read_query, read_result
+from landmark.store import Partition, StoredImage, Store
+from landmark.verification import Verification, VerificationParameters, verify
+
+logger = logging.getLogger(__name__)
+
+# `auto` compares with every image up to this many; beyond, with a shortlist.
+EXHAUSTIVE_UP_TO = 20_000
+SHORTLIST = 1_000
+
+# Inliers that chance does not reach, and that were right every time, measured on unrelated pairs.
+MIN_INLIERS = 12
+CERTAIN_INLIERS = 20
+
+# A Dask task costs 2-3 ms and a pair about as much, so fewer images a task waste time; more leave
+# workers idle at the end.
+IMAGES_PER_TASK = 64
+# Within a task: matched first, then verified in the order of their putatives.
+IMAGES_PER_CHUNK = 64
+
+# Pictures drawn of a result's best matches, and the detail they are drawn from.
+PICTURES = 20
+PICTURE_SIDE_PX = 1024
+
+
+@dataclass(frozen=True)
+class MatchingParameters:
+    """How two images are compared.
+
+    Parameters
+    ----------
+    max_distance : float
+        Between the descriptors of a putative match, 0 to 2.
+    verification : VerificationParameters
+    """
+
+    max_distance: float = 0.8
+    verification: VerificationParameters = VerificationParameters()
+
+
+class Comparable(Protocol):
+    """What matching needs of an image: `LocalFeatures` have it, and `StoredImage`."""
+
+    @property
+    def side_px(self) -> int: ...
+    @property
+    def locations(self) -> NDArray[np.float32]: ...
+    @property
+    def descriptors(self) -> NDArray[np.float16]: ...
+
+
+def compare(
+    query: Comparable, image: Comparable, parameters: MatchingParameters = MatchingParameters()
+) -> tuple[NDArray[np.intp], Verification]:
+    """The putative matches [k, 2] (query, image) of two images, and which of them are inliers."""
+    pairs = _putative(query, image, parameters)
+    return pairs, _verify(query, image, pairs, parameters)
+
+
+def rank_images(
+    query: LocalFeatures,
+    images: Iterable[StoredImage],
+    top_k: int,
+    min_inliers: int,
+    parameters: MatchingParameters = MatchingParameters(),
+) -> tuple[list[Match], int]:
+    """The best matches of a stream of images, exactly as if every one had been verified.
+
+    Returns
+    -------
+    matches : list of Match
+        Best first, at most `top_k`.
+    compared : int
+        How many images the stream held.
+    """
+    best = TopK(top_k, min_inliers)
+    compared = 0
+    stream = iter(images)
+    while chunk := list(islice(stream, IMAGES_PER_CHUNK)):
+        compared += len(chunk)
+        matched = [(_putative(query, image, parameters), image) for image in chunk]
+        matched.sort(key=lambda candidate: (-len(candidate[0]), candidate[1].image_path))
+        for pairs, image in matched:
+            if not best.can_enter(len(pairs), image.image_path):
+                break
+            inliers = _verify(query, image, pairs, parameters).inliers
+            best.add(Match(len(inliers), len(pairs), image.image_path))
+    return best.matches, compared
+
+
+def rank_table(
+    store: Store,
+    client: Client,
+    model: str,
+    query: LocalFeatures,
+    query_path: str,
+    top_k: int,
+    min_inliers: int = MIN_INLIERS,
+    mode: str = "auto",
+    parameters: MatchingParameters = MatchingParameters(),
+) -> SearchResult:
+    """Compare a query with the images of its model in the table.
+
+    Dask tasks carry ranges of ids; the workers read the features from Postgres themselves.
+
+    Parameters
+    ----------
+    model : str
+        Fingerprint; only images with features of the same model are compared.
+    query_path : str
+        The query's own path, which is left out of the ranking.
+    mode : {'auto', 'exhaustive', 'shortlist'}
+        With every image, or with the nearest by global descriptor, or one of them by table size.
+
+    Raises
+    ------
+    LandmarkError
+        If the model has no other image in the table; says which models have.
+    """
+    contents = store.contents(model, query_path)
+    if contents.newest is None:
+        raise LandmarkError(_nothing_to_compare(store, model))
+    if mode == "auto":
+        mode = "exhaustive" if contents.images <= EXHAUSTIVE_UP_TO else "shortlist"
+    if mode == "exhaustive":
+        partitions = store.partitions(model, IMAGES_PER_TASK, query_path)
+    elif query.global_descriptor is None:
+        raise LandmarkError(f"{query_path}: no global descriptor; search with mode=exhaustive")
+    else:
+        ids = sorted(store.nearest(model, query.global_descriptor, SHORTLIST, query_path))
+        slices = [ids[i : i + IMAGES_PER_TASK] for i in range(0, len(ids), IMAGES_PER_TASK)]
+        partitions = [Partition(part, len(part)) for part in slices]
+
+    tasks = client.map(
+        _rank_partition,
+        partitions,
+        store=store,
+        model=model,
+        query=client.scatter(query, broadcast=True, hash=False),
+        query_path=query_path,
+        top_k=top_k,
+        min_inliers=min_inliers,
+        parameters=parameters,
+        pure=False,
+    )
+    progress = Progress(sum(partition.images for partition in partitions), "images compared")
+    best = TopK(top_k, min_inliers)
+    for task, (matches, compared) in as_completed(tasks, with_results=True):
+        best.merge(matches)
+        progress.add(compared)
+        task.release()
+    return SearchResult(
+        query=query_path,
+        model=model,
+        images_compared=progress.done,
+        index_time=contents.newest.astimezone(timezone.utc).isoformat(timespec="seconds"),
+        mode=mode,
+        parameters={
+            "top_k": top_k,
+            "min_inliers": min_inliers,
+            "max_distance": parameters.max_distance,
+            **asdict(parameters.verification),
+        },
+        verdict=verdict(best.matches),
+        matches=best.matches,
+    )
+
+
+def draw_best(store: Store, client: Any, folder: str, pictures: int = PICTURES) -> int:
+    """Draw the inliers of a written result's best matches, each a picture beside it.
+
+    Images that have gone or changed since are passed over.
+
+    Returns
+    -------
+    int
+        The pictures drawn.
+    """
+    result, query = read_result(client, folder), read_query(client, folder)
+    query_data, _ = read_object(client, result.query)
+    query_picture = decode_image(query_data, result.query, PICTURE_SIDE_PX).pixels
+    drawn = 0
+    for rank, match in enumerate(result.matches[:pictures], 1):
+        found = store.find(match.image_path, result.model)
+        try:
+            data, etag = read_object(client, match.image_path)
+            if found is None or found[0] != etag:
+                raise LandmarkError(f"{match.image_path}: changed since it was compared")
+            picture = decode_image(data, match.image_path, PICTURE_SIDE_PX).pixels
+        except LandmarkError as error:
+            logger.warning("no picture for rank %d: %s", rank, error)
+            continue
+        features = found[1]
+        pairs, verification = compare(query, features)
+        inliers = pairs[verification.inliers]
+        body = draw_matches(
+            query_picture,
+            picture,
+            query.relative_locations[inliers[:, 0]],
+            features.relative_locations[inliers[:, 1]],
+        )
+        write_object(client, folder + PICTURE.format(rank=rank), body, "image/jpeg")
+        drawn += 1
+    return drawn
+
+
+def verdict(matches: list[Match]) -> str:
+    """What the best match says: ``match``, ``uncertain`` or ``no match``."""
+    best = matches[0].inliers if matches else 0
+    if best >= CERTAIN_INLIERS:
+        return "match"
+    return "uncertain" if best >= MIN_INLIERS else "no match"
+
+
+def _rank_partition(
+    partition: Partition,
+    *,
+    store: Store,
+    model: str,
+    query: LocalFeatures,
+    query_path: str,
+    top_k: int,
+    min_inliers: int,
+    parameters: MatchingParameters,
+) -> tuple[list[Match], int]:
+    """Runs on a Dask worker."""
+    images = store.read_partition(model, partition.ids, query_path)
+    return rank_images(query, images, top_k, min_inliers, parameters)
+
+
+def _putative(
+    query: Comparable, image: Comparable, parameters: MatchingParameters
+) -> NDArray[np.intp]:
+    return putative_matches(query.descriptors, image.descriptors, parameters.max_distance)
+
+
+def _verify(
+    query: Comparable,
+    image: Comparable,
+    pairs: NDArray[np.intp],
+    parameters: MatchingParameters,
+) -> Verification:
+    return verify(
+        query.locations[pairs[:, 0]],
+        image.locations[pairs[:, 1]],
+        query.side_px,
+        image.side_px,
+        parameters.verification,
+    )
+
+
+def _nothing_to_compare(store: Store, model: str) -> str:
+    others = ", ".join(f"{name} ({images} images)" for name, images in store.models())
+    if not others:
+        return "the table landmarks is empty; run landmark_index first"
+    return (
+        f"no image to compare with for the model {model}; the table has {others}; "
+        f"run landmark_index with this model, or set LANDMARK_MODEL to one of those"
+    )

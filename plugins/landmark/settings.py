@@ -1,0 +1,93 @@
+"""Every setting, typed: from the environment (`LANDMARK_*`), or from Airflow Variables of the
+same names, which win where set (the DAGs pass them in; this module does not know Airflow)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from landmark.errors import LandmarkError
+
+PREFIX = "LANDMARK_"
+S3_PREFIX = r"^s3://[^/]+/(.*/)?$"
+
+
+class Settings(BaseSettings):
+    """The settings of one deployment.
+
+    The four extraction settings default to what the model itself says (`None` here): the bundled
+    model brings a file with its own, any other model gets those of Google's DELF.
+    """
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, env_ignore_empty=True)
+
+    model: str = Field(
+        "https://tfhub.dev/google/delf/1",
+        description="TF-Hub handle, or path of a SavedModel with a DELF or DELG signature.",
+    )
+    images: str = Field(
+        "s3://landmark/images/",
+        pattern=S3_PREFIX,
+        description="Where the photographs lie; swept by `landmark_index`.",
+    )
+    results: str = Field(
+        "s3://landmark/results/", pattern=S3_PREFIX, description="Where each search writes."
+    )
+    dask: str = Field(
+        "local",
+        pattern=r"^(local|kubernetes|(tcp|tls)://.+)$",
+        description="`local`, a scheduler's `tcp://host:port`, or `kubernetes`.",
+    )
+    postgres_conn_id: str = Field("landmark_postgres", description="Airflow connection.")
+    aws_conn_id: str = Field("landmark_s3", description="Airflow connection.")
+    max_image_size: int | None = Field(
+        None, ge=32, le=8192, description="Longest side, in px, that the model sees."
+    )
+    image_scales: Annotated[tuple[float, ...] | None, NoDecode] = Field(
+        None, description="The image pyramid: scales relative to that size, comma separated."
+    )
+    max_features: int | None = Field(None, ge=1, le=20_000, description="Features an image.")
+    score_threshold: float | None = Field(
+        None, ge=0, description="Attention below which a feature is dropped."
+    )
+
+    @field_validator("image_scales", mode="before")
+    @classmethod
+    def _split_scales(cls, value: Any) -> Any:
+        return [part for part in value.split(",") if part] if isinstance(value, str) else value
+
+    @field_validator("image_scales")
+    @classmethod
+    def _check_scales(cls, value: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        if value is not None and not (value and all(0.05 <= scale <= 4 for scale in value)):
+            raise ValueError("each scale must lie between 0.05 and 4")
+        return value
+
+
+def load_settings(lookup: Callable[[str], str | None] = lambda name: None) -> Settings:
+    """The settings of this process.
+
+    Parameters
+    ----------
+    lookup : callable
+        Gives the value of a name such as ``LANDMARK_MODEL``, or None to leave it to the
+        environment; the DAGs pass a look-up of Airflow Variables.
+
+    Raises
+    ------
+    LandmarkError
+        If a value is not of its setting's form; names the setting and the reason.
+    """
+    found = {name: lookup(PREFIX + name.upper()) for name in Settings.model_fields}
+    try:
+        return Settings(**{name: value for name, value in found.items() if value})
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = PREFIX + str(first["loc"][0]).upper()
+        raise LandmarkError(
+            f"{name}={first['input']!r}: {first['msg']}; set it in the environment "
+            f"or as an Airflow Variable"
+        ) from None

@@ -1,0 +1,535 @@
+"""The tables of `include/sql`: all SQL stands here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from typing_extensions import LiteralString
+
+import numpy as np
+import psycopg
+from numpy.typing import DTypeLike, NDArray
+from pgvector import HalfVector
+from pgvector.psycopg import register_vector
+
+from landmark.bucket import S3Object
+from landmark.errors import LandmarkError
+from landmark.features import LocalFeatures
+
+SQL = Path(__file__).resolve().parents[2] / "include" / "sql"
+
+# Any fixed number does: it keeps two processes from migrating at once.
+MIGRATION_LOCK = 0x6C616E64
+
+# About 100 KB each: enough to keep the network busy.
+ROWS_PER_FETCH = 32
+
+
+class Partition(NamedTuple):
+    """A part of the table that one task reads.
+
+    Parameters
+    ----------
+    ids : range or list of int
+        A range may hold ids of other models, or of no row.
+    images : int
+        The rows of the model among them.
+    """
+
+    ids: range | list[int]
+    images: int
+
+
+class Contents(NamedTuple):
+    """What the table holds of one model."""
+
+    images: int
+    newest: datetime | None
+
+
+class StoredImage(NamedTuple):
+    """What matching needs of one row.
+
+    Parameters
+    ----------
+    image_path : str
+    side_px : int
+        The original image's longest side.
+    locations : float32 array [n, 2]
+        (y, x) px in the original image.
+    descriptors : float16 array [n, d]
+    """
+
+    image_path: str
+    side_px: int
+    locations: NDArray[np.float32]
+    descriptors: NDArray[np.float16]
+
+
+class Sweep(NamedTuple):
+    """How a listing differs from the table, and what became of it.
+
+    Parameters
+    ----------
+    seen : int
+        Images listed.
+    new, changed, retried : int
+        Images to extract: never indexed, of another etag than indexed, failed earlier.
+    removed : int
+        Rows deleted since their object is gone.
+    postponed : int
+        Images left for the next sweep, as they would not fit into the batches allowed.
+    indexed, failed, gone : int
+        Images settled so far: features written, recorded as a failure, deleted meanwhile.
+    seconds : float
+        Since it was planned.
+    """
+
+    seen: int
+    new: int
+    changed: int
+    retried: int
+    removed: int
+    postponed: int
+    indexed: int
+    failed: int
+    gone: int
+    seconds: float
+
+    @property
+    def left(self) -> int:
+        """Images of this sweep that are not settled yet."""
+        planned = self.new + self.changed + self.retried - self.postponed
+        return planned - self.indexed - self.failed - self.gone
+
+
+@dataclass(frozen=True)
+class Store:
+    """The database of features.
+
+    Safe to pickle into a Dask task; `repr` and logs do not show the password.
+
+    Parameters
+    ----------
+    conninfo : str
+        libpq's connection string or URI.
+    """
+
+    conninfo: str = field(repr=False)
+
+    @contextmanager
+    def connect(self) -> Iterator[psycopg.Connection[Any]]:
+        """One connection, one transaction: committed at the end, rolled back on an error.
+
+        Raises
+        ------
+        LandmarkError
+            If the tables are not there.
+        """
+        try:
+            with psycopg.connect(self.conninfo, application_name="landmark") as connection:
+                yield connection
+        except psycopg.errors.UndefinedTable as error:
+            raise LandmarkError(
+                f"{str(error).splitlines()[0]}: the tables are not there; "
+                f"run landmark_index once, or `python -m landmark.store`"
+            ) from None
+
+    def migrate(self, last: int | None = None) -> list[str]:
+        """Bring the schema up to date; what is applied already is left alone.
+
+        Parameters
+        ----------
+        last : int, optional
+            Stop after this migration.
+
+        Returns
+        -------
+        list of str
+            The migrations applied by this call, in order.
+        """
+        with self.connect() as connection:
+            connection.execute("SELECT pg_advisory_xact_lock(%s)", [MIGRATION_LOCK])
+            connection.execute(
+                "CREATE TABLE IF NOT EXISTS landmark_migrations ("
+                "number integer PRIMARY KEY, name text NOT NULL, "
+                "applied_at timestamptz NOT NULL DEFAULT now())"
+            )
+            cursor = connection.execute("SELECT number FROM landmark_migrations")
+            applied = {number for (number,) in cursor}
+            names = []
+            for path in sorted(SQL.glob("[0-9]*.sql")):
+                number = int(path.name.split("_")[0])
+                if number in applied or (last is not None and number > last):
+                    continue
+                connection.execute(path.read_bytes())
+                connection.execute(
+                    "INSERT INTO landmark_migrations (number, name) VALUES (%s, %s)",
+                    [number, path.stem],
+                )
+                names.append(path.stem)
+        return names
+
+    # ---- features -------------------------------------------------------------------------------
+
+    def find(self, image_path: str, model: str) -> tuple[str, LocalFeatures] | None:
+        """The etag and features of an image, or None if it is not indexed for the model."""
+        with self.connect() as connection:
+            register_vector(connection)
+            row = (
+                connection.cursor(binary=True)
+                .execute(
+                    "SELECT etag, locations, descriptors, scales, attention, width, height,"
+                    " n_features, global_descriptor"
+                    " FROM landmarks WHERE image_path = %s AND model = %s",
+                    [image_path, model],
+                )
+                .fetchone()
+            )
+        if row is None:
+            return None
+        etag, locations, descriptors, scales, attention, width, height, n, pooled = row
+        return etag, LocalFeatures(
+            locations=_array(locations, "<f4", n, 2),
+            descriptors=_array(descriptors, "<f2", n),
+            scales=_array(scales, "<f4", n)[:, 0],
+            attention=_array(attention, "<f4", n)[:, 0],
+            width=width,
+            height=height,
+            global_descriptor=None if pooled is None else pooled.to_numpy().astype(np.float32),
+        )
+
+    def save(
+        self, image_path: str, model: str, etag: str, features: LocalFeatures, sweep: str = ""
+    ) -> None:
+        """Write an image's features, instead of any it had, and settle it in the sweep.
+
+        A row keeps its id, so that a running search sees an image once.
+        """
+        pooled = features.global_descriptor
+        with self.connect() as connection:
+            register_vector(connection)
+            connection.execute(
+                "INSERT INTO landmarks (image_path, model, etag, width, height, n_features,"
+                " locations, descriptors, scales, attention, global_descriptor)"
+                " VALUES (%s, %s, %s, %s, %s, %s, %b, %b, %b, %b, %s)"
+                " ON CONFLICT (image_path, model) DO UPDATE SET"
+                " etag = excluded.etag, width = excluded.width, height = excluded.height,"
+                " n_features = excluded.n_features, locations = excluded.locations,"
+                " descriptors = excluded.descriptors, scales = excluded.scales,"
+                " attention = excluded.attention,"
+                " global_descriptor = excluded.global_descriptor, indexed_at = now()",
+                [
+                    image_path,
+                    model,
+                    etag,
+                    features.width,
+                    features.height,
+                    len(features),
+                    features.locations.astype("<f4").tobytes(),
+                    features.descriptors.astype("<f2").tobytes(),
+                    features.scales.astype("<f4").tobytes(),
+                    features.attention.astype("<f4").tobytes(),
+                    None if pooled is None else HalfVector(pooled),
+                ],
+            )
+            connection.execute(
+                "DELETE FROM landmark_failures WHERE image_path = %s AND model = %s",
+                [image_path, model],
+            )
+            _settle(connection, sweep, image_path, "indexed")
+
+    def record_failure(
+        self, image_path: str, model: str, etag: str, reason: str, sweep: str = ""
+    ) -> None:
+        """Note why an image cannot be used, and settle it in the sweep.
+
+        Features of an earlier version of the object go: they are no longer what lies in S3.
+        """
+        with self.connect() as connection:
+            connection.execute(
+                "INSERT INTO landmark_failures AS failure (image_path, model, etag, reason)"
+                " VALUES (%s, %s, %s, %s)"
+                " ON CONFLICT (image_path, model) DO UPDATE SET"
+                " etag = excluded.etag, reason = excluded.reason,"
+                " attempts = CASE WHEN failure.etag = excluded.etag"
+                "  THEN failure.attempts + 1 ELSE 1 END,"
+                " first_failed_at = CASE WHEN failure.etag = excluded.etag"
+                "  THEN failure.first_failed_at ELSE excluded.first_failed_at END,"
+                " last_failed_at = excluded.last_failed_at",
+                [image_path, model, etag, reason],
+            )
+            connection.execute(
+                "DELETE FROM landmarks WHERE image_path = %s AND model = %s",
+                [image_path, model],
+            )
+            _settle(connection, sweep, image_path, "failed")
+
+    # ---- search ---------------------------------------------------------------------------------
+
+    def contents(self, model: str, except_path: str = "") -> Contents:
+        """How many images the model has, `except_path` not counted, and the newest's time."""
+        with self.connect() as connection:
+            row = connection.execute(
+                "SELECT count(*), max(indexed_at) FROM landmarks"
+                " WHERE model = %s AND image_path <> %s",
+                [model, except_path],
+            ).fetchone()
+        assert row is not None
+        return Contents(*row)
+
+    def models(self) -> list[tuple[str, int]]:
+        """Each model that has features here, and its number of images, most first."""
+        with self.connect() as connection:
+            return connection.execute(
+                "SELECT model, count(*) FROM landmarks GROUP BY model ORDER BY 2 DESC, 1"
+            ).fetchall()
+
+    def partitions(self, model: str, images: int, except_path: str = "") -> list[Partition]:
+        """The model's rows as ranges of id with at most so many images each."""
+        with self.connect() as connection:
+            rows = connection.execute(
+                "SELECT min(id), max(id), count(*) FROM"
+                " (SELECT id, (row_number() OVER (ORDER BY id) - 1) / %s AS part"
+                "  FROM landmarks WHERE model = %s AND image_path <> %s) AS numbered"
+                " GROUP BY part ORDER BY part",
+                [images, model, except_path],
+            )
+            return [Partition(range(first, last + 1), n) for first, last, n in rows]
+
+    def read_partition(
+        self, model: str, ids: range | list[int], except_path: str = ""
+    ) -> Iterator[StoredImage]:
+        """Stream the images of a partition in the order of their ids.
+
+        A server-side cursor: the memory needed does not grow with the number of rows.
+        """
+        if isinstance(ids, range):
+            where, values = "id BETWEEN %s AND %s", [ids.start, ids.stop - 1]
+        else:
+            where, values = "id = ANY(%s)", [ids]
+        with self.connect() as connection:
+            cursor = connection.cursor("landmark_partition", binary=True)
+            cursor.itersize = ROWS_PER_FETCH
+            cursor.execute(
+                "SELECT image_path, greatest(width, height), n_features, locations, descriptors"
+                f" FROM landmarks WHERE model = %s AND image_path <> %s AND {where} ORDER BY id",
+                [model, except_path, *values],
+            )
+            for path, side, n, locations, descriptors in cursor:
+                yield StoredImage(
+                    path,
+                    side,
+                    _array(locations, "<f4", n, 2),
+                    _array(descriptors, "<f2", n),
+                )
+
+    def nearest(
+        self, model: str, descriptor: NDArray[np.float32], images: int, except_path: str = ""
+    ) -> list[int]:
+        """Ids of the images with the nearest global descriptors (cosine), nearest first.
+
+        Ties go to the lower id, so the same table gives the same shortlist.
+        """
+        with self.connect() as connection:
+            register_vector(connection)
+            rows = connection.execute(
+                "SELECT id FROM landmarks WHERE model = %s AND image_path <> %s"
+                " AND global_descriptor IS NOT NULL"
+                " ORDER BY global_descriptor <=> %s, id LIMIT %s",
+                [model, except_path, HalfVector(descriptor), images],
+            )
+            return [number for (number,) in rows]
+
+    # ---- sweep ----------------------------------------------------------------------------------
+
+    def plan_sweep(
+        self,
+        sweep: str,
+        model: str,
+        prefix: str,
+        listing: Iterable[S3Object],
+        max_batches: int,
+        retry_failures: bool = False,
+    ) -> list[int]:
+        """Compare a listing with the table: delete what is gone, note what is to be extracted.
+
+        The listing streams into a temporary table and is compared there; nothing of it is held
+        in memory. One transaction: a listing that breaks off changes nothing.
+
+        Parameters
+        ----------
+        sweep : str
+            Names this sweep; planning it again replaces the plan.
+        prefix : str
+            ``s3://bucket/prefix/`` that was listed; rows elsewhere are left alone.
+        listing : iterable of S3Object
+            Every image below the prefix.
+        max_batches : int
+            Never more batches than this; what does not fit is left for the next sweep.
+        retry_failures : bool
+            Also take unchanged images that failed earlier.
+
+        Returns
+        -------
+        list of int
+            Images in each batch.
+        """
+        with self.connect() as connection:
+            connection.execute(
+                "CREATE TEMPORARY TABLE listing"
+                " (image_path text COLLATE \"C\" PRIMARY KEY, etag text, size bigint)"
+                " ON COMMIT DROP"
+            )
+            with connection.cursor().copy("COPY listing FROM STDIN (FORMAT BINARY)") as copy:
+                copy.set_types(["text", "text", "int8"])
+                for entry in listing:
+                    copy.write_row(entry)
+            connection.execute("ANALYZE listing")
+            seen = _count(connection, "SELECT count(*) FROM listing")
+            removed = self._remove_unlisted(connection, prefix)
+            connection.execute(
+                "CREATE TEMPORARY TABLE work ON COMMIT DROP AS"
+                " SELECT image_path, listing.etag, listing.size,"
+                "  row_number() OVER (ORDER BY image_path) - 1 AS number,"
+                "  CASE WHEN failure.etag = listing.etag THEN 'retried'"
+                "   WHEN landmark.etag IS NULL AND failure.etag IS NULL THEN 'new'"
+                "   ELSE 'changed' END AS change"
+                " FROM listing"
+                " LEFT JOIN (SELECT image_path, etag FROM landmarks WHERE model = %(model)s)"
+                "  AS landmark USING (image_path)"
+                " LEFT JOIN (SELECT image_path, etag FROM landmark_failures"
+                "  WHERE model = %(model)s) AS failure USING (image_path)"
+                " WHERE landmark.etag IS DISTINCT FROM listing.etag"
+                "  AND (%(retry)s OR failure.etag IS DISTINCT FROM listing.etag)",
+                {"model": model, "retry": retry_failures},
+            )
+            found = dict(
+                connection.execute("SELECT change, count(*) FROM work GROUP BY change").fetchall()
+            )
+            size = batch_size(sum(found.values()), max_batches)
+            # One sweep runs at a time: other plans are what finished or killed sweeps left.
+            connection.execute("DELETE FROM landmark_sweep_images")
+            connection.execute("DELETE FROM landmark_sweeps WHERE sweep = %s", [sweep])
+            connection.execute(
+                "INSERT INTO landmark_sweeps"
+                " (sweep, model, prefix, seen, new, changed, retried, removed, postponed)"
+                " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
+                [
+                    sweep,
+                    model,
+                    prefix,
+                    seen,
+                    found.get("new", 0),
+                    found.get("changed", 0),
+                    found.get("retried", 0),
+                    removed,
+                    max(0, sum(found.values()) - size * max_batches),
+                ],
+            )
+            connection.execute(
+                "INSERT INTO landmark_sweep_images (sweep, batch, image_path, etag, size)"
+                " SELECT %s, number / %s, image_path, etag, size FROM work WHERE number < %s",
+                [sweep, size, size * max_batches],
+            )
+            batches = connection.execute(
+                "SELECT count(*) FROM landmark_sweep_images WHERE sweep = %s"
+                " GROUP BY batch ORDER BY batch",
+                [sweep],
+            )
+            return [images for (images,) in batches]
+
+    def unsettled(self, sweep: str, batch: int) -> list[S3Object]:
+        """What is left to extract of a batch, in the order of paths."""
+        with self.connect() as connection:
+            rows = connection.execute(
+                "SELECT image_path, etag, size FROM landmark_sweep_images"
+                " WHERE sweep = %s AND batch = %s AND outcome IS NULL ORDER BY image_path",
+                [sweep, batch],
+            )
+            return [S3Object(*row) for row in rows]
+
+    def settle_gone(self, sweep: str, image_path: str) -> None:
+        """Note that an image of the sweep was deleted after it was listed."""
+        with self.connect() as connection:
+            _settle(connection, sweep, image_path, "gone")
+
+    def finish_sweep(self, sweep: str) -> Sweep:
+        """Write down what became of a sweep's images, and return it."""
+        with self.connect() as connection:
+            connection.execute(
+                "UPDATE landmark_sweeps SET finished_at = clock_timestamp(),"
+                " indexed = outcomes.indexed, failed = outcomes.failed, gone = outcomes.gone FROM"
+                " (SELECT count(*) FILTER (WHERE outcome = 'indexed') AS indexed,"
+                "   count(*) FILTER (WHERE outcome = 'failed') AS failed,"
+                "   count(*) FILTER (WHERE outcome = 'gone') AS gone"
+                "  FROM landmark_sweep_images WHERE sweep = %(sweep)s) AS outcomes"
+                " WHERE sweep = %(sweep)s",
+                {"sweep": sweep},
+            )
+            row = connection.execute(
+                "SELECT seen, new, changed, retried, removed, postponed, indexed, failed, gone,"
+                " extract(epoch FROM finished_at - planned_at)::float8"
+                " FROM landmark_sweeps WHERE sweep = %s",
+                [sweep],
+            ).fetchone()
+        if row is None:
+            raise LandmarkError(f"sweep {sweep!r} was never planned; run landmark_index again")
+        return Sweep(*row)
+
+    @staticmethod
+    def _remove_unlisted(connection: psycopg.Connection[Any], prefix: str) -> int:
+        # Since before the listing began: what a search has indexed meanwhile may not be on it.
+        connection.execute(
+            "DELETE FROM landmark_failures AS failure"
+            " WHERE starts_with(image_path, %s) AND last_failed_at < now()"
+            " AND NOT EXISTS (SELECT FROM listing WHERE listing.image_path = failure.image_path)",
+            [prefix],
+        )
+        return connection.execute(
+            "DELETE FROM landmarks AS landmark"
+            " WHERE starts_with(image_path, %s) AND indexed_at < now()"
+            " AND NOT EXISTS (SELECT FROM listing WHERE listing.image_path = landmark.image_path)",
+            [prefix],
+        ).rowcount
+
+
+def batch_size(images: int, max_batches: int, smallest: int = 64, largest: int = 256) -> int:
+    """Images a batch: coarse, since each batch costs a process and a model load; bounded, since a
+    batch is what a retry starts over with."""
+    return min(largest, max(smallest, -(-images // max_batches)))
+
+
+def _settle(
+    connection: psycopg.Connection[Any], sweep: str, image_path: str, outcome: str
+) -> None:
+    connection.execute(
+        "UPDATE landmark_sweep_images SET outcome = %s WHERE sweep = %s AND image_path = %s",
+        [outcome, sweep, image_path],
+    )
+
+
+def _count(connection: psycopg.Connection[Any], query: LiteralString) -> int:
+    row = connection.execute(query).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def _array(data: bytes, dtype: DTypeLike, n: int, columns: int | None = None) -> NDArray[Any]:
+    values = np.frombuffer(data, dtype)
+    return values.reshape(n, columns or (values.size // n if n else 1))
+
+
+if __name__ == "__main__":
+    import os
+    import sys
+
+    if len(sys.argv) != 2 and "DATABASE_URL" not in os.environ:
+        sys.exit("usage: python -m landmark.store postgresql://…  (or set DATABASE_URL)")
+    applied = Store(sys.argv[1] if len(sys.argv) == 2 else os.environ["DATABASE_URL"]).migrate()
+    print("applied: " + ", ".join(applied) if applied else "up to date")

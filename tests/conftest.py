@@ -1,0 +1,95 @@
+"""Real servers for every test that needs one, started once a session."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from stack.servers import start_postgres, start_s3
+
+from landmark.cluster import open_client
+from landmark.features import LocalFeatures
+from landmark.store import Store
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Any]:
+    with start_postgres() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[Any]:
+    with start_s3() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def s3(s3_server: Any) -> Any:
+    return s3_server.client()
+
+
+@pytest.fixture(scope="session")
+def _numbers() -> Iterator[int]:
+    return itertools.count()
+
+
+@pytest.fixture
+def empty_database(postgres: Any, _numbers: Iterator[int]) -> Store:
+    """A database without tables, of this test alone."""
+    return Store(postgres.create_database(f"test_{next(_numbers)}"))
+
+
+@pytest.fixture
+def store(empty_database: Store) -> Store:
+    """A database with our tables, of this test alone."""
+    empty_database.migrate()
+    return empty_database
+
+
+@pytest.fixture
+def prefix(s3: Any, _numbers: Iterator[int]) -> Callable[..., str]:
+    """Puts objects (key=content) below a prefix of this test alone, and returns that prefix."""
+    name = f"test-{next(_numbers)}/"
+
+    def put(objects: dict[str, bytes] | None = None) -> str:
+        for key, body in (objects or {}).items():
+            s3.put_object(Bucket="landmark", Key=name + key, Body=body)
+        return f"s3://landmark/{name}"
+
+    return put
+
+
+@pytest.fixture(scope="session")
+def dask_client() -> Iterator[Any]:
+    with open_client("local") as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def make_view() -> Callable[..., LocalFeatures]:
+    """Features of a view of a made-up place: views of one place match, others do not."""
+
+    def make(place: int, view: int = 0, n: int = 60, d: int = 16) -> LocalFeatures:
+        rng = np.random.default_rng(place)
+        points, descriptors = rng.uniform(50, 550, (n, 2)), rng.normal(size=(n, d))
+        rng = np.random.default_rng([place, view])
+        angle, zoom = rng.uniform(-0.3, 0.3), rng.uniform(0.8, 1.2)
+        turn = zoom * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        descriptors = descriptors + rng.normal(0, 0.05, descriptors.shape)
+        # A third of each view shows something else: people, trees, clouds.
+        descriptors[::3] = rng.normal(size=descriptors[::3].shape)
+        descriptors /= np.linalg.norm(descriptors, axis=1, keepdims=True)
+        return LocalFeatures(
+            locations=((points - 300) @ turn.T + 300).astype(np.float32),
+            descriptors=descriptors.astype(np.float16),
+            scales=np.ones(n, np.float32),
+            attention=np.linspace(2, 1, n, dtype=np.float32),
+            width=600,
+            height=600,
+        )
+
+    return make

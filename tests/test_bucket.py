@@ -1,0 +1,112 @@
+"""S3, on a real server over HTTP."""
+
+import boto3
+import pytest
+from botocore.config import Config
+
+from landmark.bucket import (
+    ObjectMissing,
+    list_objects,
+    read_etag,
+    read_object,
+    split_path,
+    write_object,
+)
+from landmark.errors import LandmarkError, UnusableImage
+from landmark.ingest import is_image, list_images
+
+KEYS = ["plain.jpg", "with space.jpg", "ünïcode/日本.jpg", "a+b%20c.jpg", "q?x=1&y#z.jpg"]
+
+
+def test_what_is_written_is_read_and_listed(s3, prefix):
+    base = prefix()
+    for number, key in enumerate(KEYS):
+        write_object(s3, base + key, bytes([number]) * 10, "image/jpeg")
+    listed = {entry.path: entry for entry in list_objects(s3, base)}
+    assert set(listed) == {base + key for key in KEYS}
+    for number, key in enumerate(KEYS):
+        body, etag = read_object(s3, base + key)
+        assert body == bytes([number]) * 10
+        assert etag == listed[base + key].etag == read_etag(s3, base + key)
+        assert '"' not in etag and listed[base + key].size == 10
+
+
+def test_a_listing_is_streamed_page_by_page(s3, prefix):
+    base = prefix({f"{number:04d}.jpg": b"x" for number in range(1005)})
+    pages = []
+    s3.meta.events.register(
+        "after-call.s3.ListObjectsV2", lambda parsed, **_: pages.append(len(parsed["Contents"]))
+    )
+    entries = list_objects(s3, base)
+    next(entries)
+    assert len(pages) == 1
+    assert sum(1 for _ in entries) == 1004 and len(pages) == 2
+
+
+def test_an_empty_prefix_lists_nothing(s3, prefix):
+    assert list(list_objects(s3, prefix())) == []
+
+
+@pytest.mark.parametrize("read", [read_object, read_etag])
+def test_a_missing_object_is_named(s3, prefix, read):
+    with pytest.raises(ObjectMissing, match="nothing-here.jpg: there is no such object"):
+        read(s3, prefix() + "nothing-here.jpg")
+
+
+def test_a_missing_bucket_is_named(s3):
+    with pytest.raises(LandmarkError, match="no-such-bucket/: there is no such bucket"):
+        list(list_objects(s3, "s3://no-such-bucket/"))
+
+
+def test_wrong_credentials_say_what_to_allow(s3_server, prefix):
+    path = prefix({"a.jpg": b"x"}) + "a.jpg"
+    stranger = boto3.client(
+        "s3",
+        endpoint_url=s3_server.endpoint_url,
+        aws_access_key_id=s3_server.access_key,
+        aws_secret_access_key="wrong",
+        region_name="us-east-1",
+        config=Config(**s3_server.client_options()),
+    )
+    with pytest.raises(Exception, match="SignatureDoesNotMatch|let the connection's user"):
+        read_object(stranger, path)
+
+
+def test_a_huge_object_is_refused_before_it_is_read(s3, prefix):
+    path = prefix({"huge.jpg": b"x" * 5000}) + "huge.jpg"
+    with pytest.raises(UnusableImage, match="5,000 bytes, more than the 4,999"):
+        read_object(s3, path, max_bytes=4999)
+
+
+@pytest.mark.parametrize("path", ["http://b/k", "b/k", "s3://", "s3:///k", ""])
+def test_what_is_no_path_is_refused(path):
+    with pytest.raises(LandmarkError, match="no S3 path"):
+        split_path(path)
+
+
+def test_a_bucket_alone_is_no_object(s3):
+    with pytest.raises(LandmarkError, match="names a bucket"):
+        read_object(s3, "s3://landmark")
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("a/b.jpg", True),
+        ("a/b.JPEG", True),
+        ("a/b.tar.png", True),
+        ("a/no-suffix", True),
+        ("a.b/no-suffix", True),
+        ("a/.hidden", True),
+        ("a/notes.txt", False),
+        ("a/", False),
+    ],
+)
+def test_what_is_taken_for_a_photograph(name, expected):
+    assert is_image("s3://b/" + name) is expected
+
+
+def test_our_own_results_are_no_photographs(s3, prefix):
+    base = prefix({"a.jpg": b"x", "notes.txt": b"x", "results/run/matches/001.jpg": b"x"})
+    found = [entry.path for entry in list_images(s3, base, base + "results/")]
+    assert found == [base + "a.jpg"]
