@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image, ImageDraw
 from stack.servers import start_postgres, start_s3
 
 from landmark.cluster import open_client
+from landmark.extraction import Extractor, load_extractor
 from landmark.features import LocalFeatures
+from landmark.models import BUNDLED_MODEL, ModelConfig, resolve_model
+from landmark.settings import Settings
 from landmark.store import Store
 
 
@@ -93,3 +98,41 @@ def make_view() -> Callable[..., LocalFeatures]:
         )
 
     return make
+
+
+@pytest.fixture(scope="session")
+def bundled_model() -> ModelConfig:
+    return resolve_model(Settings(model=str(BUNDLED_MODEL)))
+
+
+@pytest.fixture(scope="session")
+def extractor(bundled_model: ModelConfig) -> Extractor:
+    return load_extractor(bundled_model)
+
+
+@pytest.fixture(scope="session")
+def photograph() -> Callable[..., bytes]:
+    """A JPEG of a made-up facade, seen from the left or right by `view`."""
+
+    def draw(place: int, view: int = 0, side: int = 320) -> bytes:
+        rng = np.random.default_rng(place)
+        image = Image.new("RGB", (side, side), (120, 130, 140))
+        pen = ImageDraw.Draw(image)
+        for _ in range(150):
+            x, y = rng.uniform(0, side, 2)
+            w, h = rng.uniform(6, 40, 2)
+            colour = tuple(rng.integers(0, 256, 3).tolist())
+            shape = pen.rectangle if rng.random() < 0.6 else pen.ellipse
+            shape([x, y, x + w, y + h], fill=colour)
+        lean = 0.12 * view
+        image = image.transform(
+            image.size,
+            Image.Transform.AFFINE,
+            (1, lean, -lean * side / 2, 0, 1 + 0.05 * view, 0),
+            Image.Resampling.BICUBIC,
+        )
+        buffer = io.BytesIO()
+        image.save(buffer, "JPEG", quality=92)
+        return buffer.getvalue()
+
+    return draw

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def second_order_pooling(descriptors: NDArray[np.floating]) -> NDArray[np.float32]:
+def second_order_pooling(descriptors: NDArray[np.floating]) -> NDArray[np.float16]:
     """The moment matrix of an image's descriptors as one vector.
 
     Carreira et al., "Semantic Segmentation with Second-Order Pooling", 2012, section 2, with the
@@ -19,7 +19,7 @@ def second_order_pooling(descriptors: NDArray[np.floating]) -> NDArray[np.float3
 
     Returns
     -------
-    float32 array [d * (d + 1) / 2]
+    float16 array [d * (d + 1) / 2]
         Unit length, so that the dot product of two is their cosine; all zeros for n = 0.
     """
     d = descriptors.shape[1]
@@ -31,4 +31,4 @@ def second_order_pooling(descriptors: NDArray[np.floating]) -> NDArray[np.float3
     # Off the diagonal each entry stands for two: the vector keeps the matrix's length.
     pooled = root[rows, columns] * np.where(rows == columns, 1.0, np.sqrt(2.0))
     length = np.linalg.norm(pooled)
-    return (pooled / length if length > 0 else pooled).astype(np.float32)
+    return (pooled / length if length > 0 else pooled).astype(np.float16)

@@ -11,6 +11,10 @@ from landmark.errors import LandmarkError, UnusableImage
 
 MAX_OBJECT_BYTES = 200_000_000
 
+# 403 is the code where there is no body: of HEAD. InvalidObjectState is an archived object.
+REFUSALS = {"AccessDenied", "403", "InvalidAccessKeyId", "SignatureDoesNotMatch",
+            "InvalidObjectState"}  # fmt: skip
+
 
 class S3Object(NamedTuple):
     """One object of a listing.
@@ -118,6 +122,6 @@ def _explained(error: ClientError, path: str) -> Exception:
         return ObjectMissing(f"{path}: there is no such object; check the path")
     if code == "NoSuchBucket":
         return LandmarkError(f"{path}: there is no such bucket; check the path")
-    if code in ("AccessDenied", "403", "InvalidObjectState"):
+    if code in REFUSALS:
         return LandmarkError(f"{path}: {code}; let the connection's user list and read it")
     return error

@@ -36,7 +36,7 @@ def open_client(address: str) -> Iterator[Client]:
                 n_workers=CPU_COUNT,
                 threads_per_worker=1,
                 host="127.0.0.1",
-                dashboard_address=None,
+                dashboard_address="127.0.0.1:0",
                 worker_dashboard_address="127.0.0.1:0",
             )
         with cluster, Client(cluster) as client:

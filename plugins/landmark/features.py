@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zipfile
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,8 +29,8 @@ class LocalFeatures:
         The model's score of each feature; the larger, the more telling. Descending.
     width, height : int
         Size of the original upright image in pixels.
-    global_descriptor : float32 array [g], optional
-        One vector for the whole image, where the model gives one.
+    global_descriptor : float16 array [g], optional
+        One vector of unit length for the whole image.
 
     Raises
     ------
@@ -43,7 +44,7 @@ class LocalFeatures:
     attention: NDArray[np.float32]
     width: int
     height: int
-    global_descriptor: NDArray[np.float32] | None = None
+    global_descriptor: NDArray[np.float16] | None = None
 
     def __post_init__(self) -> None:
         n = len(self.locations)
@@ -71,8 +72,7 @@ class LocalFeatures:
         return (self.locations + 0.5) / np.array([self.height, self.width])
 
     def to_bytes(self) -> bytes:
-        """The features as an .npz file."""
-        buffer = io.BytesIO()
+        """The features as an .npz file; the same features give the same bytes."""
         arrays = {
             "locations": self.locations,
             "descriptors": self.descriptors,
@@ -82,7 +82,12 @@ class LocalFeatures:
         }
         if self.global_descriptor is not None:
             arrays["global_descriptor"] = self.global_descriptor
-        np.savez(buffer, **arrays)
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w") as archive:  # np.savez would write the time into it
+            for name, array in arrays.items():
+                member = io.BytesIO()
+                np.save(member, array, allow_pickle=False)
+                archive.writestr(zipfile.ZipInfo(f"{name}.npy"), member.getvalue())
         return buffer.getvalue()
 
     @classmethod

@@ -201,7 +201,7 @@ class Store:
             attention=_array(attention, "<f4", n)[:, 0],
             width=width,
             height=height,
-            global_descriptor=None if pooled is None else pooled.to_numpy().astype(np.float32),
+            global_descriptor=None if pooled is None else pooled.to_numpy(),
         )
 
     def save(
@@ -330,7 +330,7 @@ class Store:
                 )
 
     def nearest(
-        self, model: str, descriptor: NDArray[np.float32], images: int, except_path: str = ""
+        self, model: str, descriptor: NDArray[np.float16], images: int, except_path: str = ""
     ) -> list[int]:
         """Ids of the images with the nearest global descriptors (cosine), nearest first.
 

@@ -1,0 +1,174 @@
+"""A sweep on real servers with the bundled model: from objects in S3 to rows in Postgres."""
+
+import pytest
+
+from landmark.bucket import read_etag
+from landmark.errors import LandmarkError, UnusableImage
+from landmark.ingest import extract_batch, finish_sweep, plan_sweep, query_features
+from landmark.search import compare
+
+
+@pytest.fixture
+def sweep(store, s3, extractor):
+    """Runs one sweep of a prefix from plan to summary."""
+    numbers = iter(range(1000))
+
+    def run(base, **options):
+        name = f"sweep-{next(numbers)}"
+        model = extractor.model.fingerprint
+        batches = plan_sweep(
+            store, s3, name, model, base, base + "results/", max_batches=1024, **options
+        )
+        for batch in range(len(batches)):
+            extract_batch(store, s3, extractor, name, batch)
+        return finish_sweep(store, name)
+
+    return run
+
+
+def failures(store):
+    with store.connect() as connection:
+        query = "SELECT image_path, reason, attempts FROM landmark_failures ORDER BY 1"
+        return connection.execute(query).fetchall()
+
+
+def test_new_changed_deleted_and_broken_images(sweep, store, s3, prefix, photograph, extractor):
+    model = extractor.model.fingerprint
+    base = prefix(
+        {
+            "a.jpg": photograph(1),
+            "b.jpg": photograph(2),
+            "sub/c é.jpg": photograph(3),
+            "broken.jpg": b"no image at all",
+            "cut.jpg": photograph(4)[:2000],
+            "notes.txt": b"not swept",
+            "results/run/matches/001.jpg": photograph(1),
+        }
+    )
+    first = sweep(base)
+    assert (first.seen, first.new, first.indexed, first.failed, first.left) == (5, 5, 3, 2, 0)
+    assert store.contents(model).images == 3
+    assert [path.removeprefix(base) for path, _, _ in failures(store)] == ["broken.jpg", "cut.jpg"]
+    assert all(path in reason for path, reason, _ in failures(store))
+
+    second = sweep(base)
+    assert (second.seen, second.new, second.changed, second.indexed) == (5, 0, 0, 0)
+
+    prefix({"b.jpg": photograph(5), "cut.jpg": photograph(4), "d.jpg": photograph(6)})
+    s3.delete_object(Bucket="landmark", Key=base[14:] + "a.jpg")
+    third = sweep(base)
+    assert (third.new, third.changed, third.removed) == (1, 2, 1)
+    assert store.find(base + "a.jpg", model) is None
+    etag, features = store.find(base + "b.jpg", model)
+    assert etag == read_etag(s3, base + "b.jpg")
+    assert len(features) > 50 and features.global_descriptor is not None
+
+    fourth = sweep(base, retry_failures=True)
+    assert (fourth.retried, fourth.failed) == (1, 1)
+    assert [attempts for _, _, attempts in failures(store)] == [2]
+
+
+def test_an_object_deleted_after_it_was_listed_is_no_failure(
+    store, s3, prefix, photograph, extractor
+):
+    base = prefix({"a.jpg": photograph(1), "b.jpg": photograph(2)})
+    plan_sweep(store, s3, "s", extractor.model.fingerprint, base, "s3://r/", max_batches=9)
+    s3.delete_object(Bucket="landmark", Key=base[14:] + "a.jpg")
+    assert extract_batch(store, s3, extractor, "s", 0) == 2
+    done = finish_sweep(store, "s")
+    assert (done.indexed, done.gone, done.failed, done.left) == (1, 1, 0, 0)
+    assert failures(store) == []
+
+
+def test_a_batch_killed_in_the_middle_goes_on_where_it_stopped(
+    store, s3, prefix, photograph, extractor, monkeypatch
+):
+    base = prefix({f"{number}.jpg": photograph(number) for number in range(4)})
+    model = extractor.model.fingerprint
+    plan_sweep(store, s3, "s", model, base, "s3://r/", max_batches=9)
+
+    class Killed(BaseException):
+        pass
+
+    save, saved = type(store).save, []
+
+    def killed_at_the_third(self, path, *rest):
+        if len(saved) == 2:
+            raise Killed
+        saved.append(path)
+        save(self, path, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(store), "save", killed_at_the_third)
+        with pytest.raises(Killed):
+            extract_batch(store, s3, extractor, "s", 0)
+    with pytest.raises(LandmarkError, match="2 images of this sweep are left"):
+        finish_sweep(store, "s")
+    assert extract_batch(store, s3, extractor, "s", 0) == 2
+    assert finish_sweep(store, "s").indexed == 4
+
+
+def test_images_inside_the_results_are_refused(store, s3):
+    with pytest.raises(LandmarkError, match="lies inside LANDMARK_RESULTS"):
+        plan_sweep(store, s3, "s", "m", "s3://b/results/images/", "s3://b/results/", 9)
+
+
+def test_a_query_is_added_to_the_index_once(
+    store, s3, prefix, photograph, bundled_model, monkeypatch
+):
+    path = prefix({"query.jpg": photograph(1)}) + "query.jpg"
+    first = query_features(store, s3, bundled_model, path, add_to_index=True)
+    assert store.contents(bundled_model.fingerprint).images == 1
+
+    def no_model(_):
+        raise AssertionError("the model is loaded for an image that is indexed")
+
+    monkeypatch.setattr("landmark.ingest.load_extractor", no_model)
+    again = query_features(store, s3, bundled_model, path, add_to_index=True)
+    assert again.to_bytes() == first.to_bytes()
+
+
+def test_a_query_may_stay_out_of_the_index(store, s3, prefix, photograph, bundled_model):
+    path = prefix({"query.jpg": photograph(1)}) + "query.jpg"
+    query_features(store, s3, bundled_model, path, add_to_index=False)
+    assert store.contents(bundled_model.fingerprint).images == 0
+
+
+def test_a_query_that_changed_is_extracted_again(store, s3, prefix, photograph, bundled_model):
+    path = prefix({"query.jpg": photograph(1)}) + "query.jpg"
+    first = query_features(store, s3, bundled_model, path, add_to_index=True)
+    prefix({"query.jpg": photograph(2)})
+    second = query_features(store, s3, bundled_model, path, add_to_index=True)
+    assert first.to_bytes() != second.to_bytes()
+    assert store.find(path, bundled_model.fingerprint)[0] == read_etag(s3, path)
+
+
+def test_a_missing_or_empty_query_is_named(store, s3, prefix, bundled_model):
+    import io
+
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.new("RGB", (200, 200), "grey").save(buffer, "PNG")
+    base = prefix({"grey.png": buffer.getvalue(), "text.jpg": b"hello"})
+    with pytest.raises(LandmarkError, match="missing.jpg: there is no such object"):
+        query_features(store, s3, bundled_model, base + "missing.jpg", True)
+    with pytest.raises(UnusableImage, match="text.jpg"):
+        query_features(store, s3, bundled_model, base + "text.jpg", True)
+    with pytest.raises(UnusableImage, match="grey.png: the model finds no feature"):
+        query_features(store, s3, bundled_model, base + "grey.png", True)
+
+
+def test_the_bundled_model_matches_views_of_a_place_and_no_others(extractor, photograph):
+    views = {
+        (place, view): extractor.extract(photograph(place, view), "")
+        for place in range(3)
+        for view in (0, 1)
+    }
+    inliers = {
+        (place, other): len(compare(views[place, 0], views[other, 1])[1].inliers)
+        for place in range(3)
+        for other in range(3)
+    }
+    assert min(inliers[place, place] for place in range(3)) >= 20
+    assert max(count for (a, b), count in inliers.items() if a != b) < 12
