@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -213,8 +214,8 @@ def test_global_descriptors_are_pooled_over_scales_regardless_of_length(folder):
     model = config(path, image_scales=(0.5, 2.0))
     features = load_extractor(model).extract(png(BLACK), "black.png")
     assert features.global_descriptor is not None
-    np.testing.assert_allclose(features.global_descriptor, [0.5**0.5, 0.5**0.5, 0], atol=1e-6)
-    assert features.global_descriptor.dtype == np.float32
+    np.testing.assert_allclose(features.global_descriptor, [0.5**0.5, 0.5**0.5, 0], atol=5e-4)
+    assert features.global_descriptor.dtype == np.float16
 
 
 # --- raw features and their PCA -------------------------------------------------------------------
@@ -470,4 +471,5 @@ def test_importing_and_configuring_need_no_tensorflow(hub_model):
         f"extraction.resolve_model(Settings(model={str(hub_model)!r})).fingerprint;"
         "assert not {'tensorflow', 'tensorflow_hub', 'keras', 'google.protobuf'} & {*sys.modules}"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    environment = os.environ | {"PYTHONPATH": str(Path(extraction.__file__).parents[1])}
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120, env=environment)

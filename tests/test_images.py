@@ -280,12 +280,15 @@ def test_the_longest_side_is_limited_and_nothing_enlarged(size, max_size_px, exp
     assert (image.width, image.height) == size
 
 
-@pytest.mark.parametrize("size", [(803, 601), (1600, 1200), (1607, 911)])
+@pytest.mark.parametrize("size", [(803, 601), (1600, 1200), (1601, 1201)])
 def test_a_jpeg_reduced_in_its_decoder_shows_the_same_as_one_reduced_after(size):
-    data = encoded(gradient(size[1], size[0]), "JPEG", quality=95)
+    # A bar at the right and lower edge, where blocks that stick out would shift the picture most.
+    bars = np.zeros((size[1], size[0], 3), np.uint8)
+    bars[:, -60:-30] = bars[-60:-30] = 255
+    data = encoded(Image.fromarray(bars), "JPEG", quality=95)
     full = np.asarray(Image.open(io.BytesIO(data)))
     difference = decoded(data, 100).pixels.astype(int) - shrink(full, 100)
-    assert np.abs(difference).max() <= 3
+    assert np.abs(difference).max() <= 20  # of 255, at a sharp edge; a shift gives 40 and more
 
 
 def test_shrink_leaves_small_images_alone():

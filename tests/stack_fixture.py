@@ -1,0 +1,107 @@
+"""One embedded stack for all tests that need Airflow's processes.
+
+`tests/conftest.py` takes the fixture in with ``pytest_plugins = ["stack_fixture"]``. A test that
+stops the stack, or a part of it, leaves it running again: others go on with it.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+import pytest
+
+from stack.airflow_api import AirflowApi
+from stack.lifecycle import Session, running_session
+from stack.postgres import postgres_files
+from stack.state import REPOSITORY, State
+from stack.supervisor import remaining_processes
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A stack in a folder of its own, driven as a user drives it.
+
+    Parameters
+    ----------
+    folder : Path
+        Its `LANDMARK_STATE`.
+    prefix : sequence of str
+        Put before each command: to run it as somebody else.
+    variables : dict
+        Added to the environment of each command.
+    """
+
+    folder: Path
+    prefix: Sequence[str] = ()
+    variables: dict[str, str] = field(default_factory=dict)
+
+    def run(self, *arguments: str, timeout_s: float = 280) -> subprocess.CompletedProcess[str]:
+        """Run ``python -m stack`` with these arguments."""
+        with self.popen(*arguments) as process:
+            stdout, stderr = process.communicate(timeout=timeout_s)
+        return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
+
+    def popen(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start ``python -m stack`` with these arguments."""
+        clean = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("LANDMARK_", "AIRFLOW"))
+        }
+        return subprocess.Popen(
+            [*self.prefix, sys.executable, "-m", "stack", *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd="/",
+            env={
+                **clean,
+                "PYTHONPATH": str(REPOSITORY / "include"),
+                "LANDMARK_STATE": str(self.folder),
+                **self.variables,
+            },
+        )
+
+    @property
+    def state(self) -> State:
+        """Its state folder."""
+        return State(self.folder)
+
+    @property
+    def session(self) -> Session:
+        """Its addresses and the environment of its processes, as they are now."""
+        session = running_session(self.state)
+        assert session is not None, "the stack does not run"
+        return session
+
+    @property
+    def api(self) -> AirflowApi:
+        """Its Airflow, logged in."""
+        return AirflowApi(self.session.addresses)
+
+    def processes(self) -> list[psutil.Process]:
+        """All of its processes."""
+        return remaining_processes(self.state, postgres_files(self.state.postgres).data)
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A running stack, of this session of tests."""
+    stack = Stack(tmp_path_factory.mktemp("stack"))
+    result = stack.run("up")
+    try:
+        assert result.returncode == 0, result.stdout + result.stderr
+        yield stack
+    finally:
+        result = stack.run("down")
+        left = stack.processes()
+        for process in left:
+            process.kill()
+        assert result.returncode == 0, result.stdout + result.stderr
+        assert not left

@@ -1,0 +1,258 @@
+"""The embedded stack: up, up again, a busy port, a broken part, down; as root and as a user."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import psycopg
+import pytest
+from stack_fixture import Stack
+
+from stack.environment import PREFERRED_PORTS
+from stack.net import free_port, request
+from stack.postgres import UNPRIVILEGED_USER, postgres_files
+from stack.servers import start_postgres, start_s3
+from stack.state import REPOSITORY
+
+PARTS = {
+    "postgres",
+    "s3",
+    "dask-scheduler",
+    "dask-workers",
+    "airflow-api",
+    "airflow-scheduler",
+    "airflow-triggerer",
+    "airflow-dags",
+}
+
+
+def listeners(processes: list[psutil.Process]) -> list[tuple[str, str, int]]:
+    """Name, address and port of every socket that these processes listen on."""
+    found = []
+    for process in processes:
+        try:
+            for connection in process.net_connections("inet"):
+                if connection.status == psutil.CONN_LISTEN:
+                    found.append((process.name(), connection.laddr.ip, connection.laddr.port))
+        except psutil.NoSuchProcess:
+            continue
+    return found
+
+
+def test_every_part_is_ready_after_up(stack: Stack) -> None:
+    result = stack.run("status")
+    assert result.returncode == 0, result.stdout + result.stderr
+    ready = {line.split()[0] for line in result.stdout.splitlines() if line.endswith("ready")}
+    assert ready == PARTS
+
+
+def test_everything_listens_on_this_machine_only(stack: Stack) -> None:
+    found = listeners(stack.processes())
+    ports = set(stack.session.addresses.ports.values())
+    assert ports <= {port for _, _, port in found}
+    assert {address for _, address, _ in found} == {"127.0.0.1"}, found
+    # The same, seen by the system's own tool.
+    for line in subprocess.check_output(["ss", "-ltn"], text=True).splitlines()[1:]:
+        address, _, port = line.split()[3].rpartition(":")
+        if int(port) in {port for _, _, port in found}:
+            assert address == "127.0.0.1"
+
+
+def test_up_twice_is_harmless(stack: Stack) -> None:
+    before = {process.pid for process in stack.processes()}
+    ports = stack.session.addresses.ports
+    result = stack.run("up")
+    assert result.returncode == 0, result.stderr
+    assert "is up already" in result.stdout
+    assert stack.session.addresses.ui in result.stdout
+    assert stack.session.addresses.ports == ports
+    supervisor = (stack.state.run / "supervisord.pid").read_text().strip()
+    assert int(supervisor) in before
+    assert psutil.pid_exists(int(supervisor))
+
+
+def test_the_ui_lets_the_user_in_and_nobody_else(stack: Stack) -> None:
+    addresses = stack.session.addresses
+    assert stack.api.call("/api/v2/version")["version"] == "3.3.2"
+    wrong = {"username": "admin", "password": "wrong"}
+    assert request(f"{addresses.ui}/auth/token", wrong)[0] == 401
+    assert request(f"{addresses.ui}/api/v2/dags")[0] == 401
+
+
+def test_secrets_are_unseen_by_others(stack: Stack) -> None:
+    addresses = stack.session.addresses
+    secrets = [*addresses.postgres.passwords.values(), addresses.s3.secret_key]
+    for process in stack.processes():
+        command = " ".join(process.cmdline())
+        assert not any(secret in command for secret in secrets), process.name()
+    for file in (stack.folder / "secrets.json", stack.state.run / "session.json"):
+        assert file.stat().st_mode & 0o077 == 0
+    for log in stack.state.logs.glob("*.log"):
+        assert not any(secret in log.read_text(errors="replace") for secret in secrets), log.name
+
+
+def test_the_environment_leads_to_the_servers(stack: Stack) -> None:
+    exports = stack.run("env").stdout
+    script = f"{exports}\nexec {sys.executable} -c 'import os; print(os.environ[\"{{}}\"])'"
+    for name, value in stack.session.variables.items():
+        if name.startswith(("LANDMARK_", "AIRFLOW_CONN_")):
+            shown = subprocess.check_output(["sh", "-c", script.format(name)], text=True)
+            assert shown.rstrip("\n") == value
+
+
+def test_a_part_that_dies_comes_back(stack: Stack) -> None:
+    addresses = stack.session.addresses
+    server = next(p for p in stack.processes() if p.name() == "rclone")
+    server.kill()
+    server.wait(10)
+    deadline = time.monotonic() + 20
+    while not addresses.s3.answers() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert addresses.s3.answers()
+
+
+def test_down_leaves_no_process_and_keeps_the_state(stack: Stack) -> None:
+    addresses = stack.session.addresses
+    addresses.s3.client().put_object(Bucket="landmark", Key="kept.txt", Body=b"kept")
+    with psycopg.connect(addresses.postgres.dsn) as connection:
+        connection.execute("CREATE TABLE IF NOT EXISTS kept AS SELECT 1 AS one")
+    processes = stack.processes()
+    result = stack.run("down")
+    assert result.returncode == 0, result.stderr
+    assert not [process for process in processes if process.is_running()]
+    assert not stack.processes()
+    assert "does not run" in stack.run("down").stdout
+
+    with socket.create_server(("127.0.0.1", free_port(PREFERRED_PORTS["s3"]))) as other:
+        result = stack.run("up")
+        busy = other.getsockname()[1]
+    assert result.returncode == 0, result.stdout + result.stderr
+    addresses = stack.session.addresses
+    assert addresses.ports["s3"] not in (busy, PREFERRED_PORTS["s3"])
+    said = f"port {PREFERRED_PORTS['s3']} (s3) is busy; {addresses.ports['s3']} is taken instead"
+    assert said in result.stdout
+    kept = addresses.s3.client().get_object(Bucket="landmark", Key="kept.txt")
+    assert kept["Body"].read() == b"kept"
+    with psycopg.connect(addresses.postgres.dsn) as connection:
+        assert connection.execute("SELECT one FROM kept").fetchall() == [(1,)]
+
+
+def test_a_broken_part_is_named_with_its_log_and_all_is_stopped(tmp_path: Path) -> None:
+    stack = Stack(tmp_path / "stack", variables={"LANDMARK_DASK": "local"})
+    stack.state.make()
+    data = postgres_files(stack.state.postgres).data
+    data.mkdir()
+    (data / "PG_VERSION").write_text("9.6")
+    data.chmod(0o700)
+    if os.geteuid() == 0:
+        for path in (data, data / "PG_VERSION"):
+            shutil.chown(path, UNPRIVILEGED_USER)
+    result = stack.run("up")
+    assert result.returncode == 1
+    assert "error: postgres ended at once; its log ends:" in result.stderr
+    assert "database files are incompatible with server" in result.stderr
+    assert str(stack.state.logs / "postgres.log") in result.stderr
+    assert not stack.processes()
+
+
+def test_ctrl_c_while_it_starts_leaves_nothing(tmp_path: Path) -> None:
+    stack = Stack(tmp_path / "stack")
+    with stack.popen("up") as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if "postgres" in line and "ready" in line:
+                break
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert not stack.processes()
+
+
+@pytest.fixture
+def ordinary_folder() -> Iterator[Path]:
+    """A folder of the ordinary user's, with a path too long for a unix socket."""
+    home = Path(tempfile.mkdtemp(prefix="landmark-user-"))
+    folder = home / ("long-" * 18)
+    folder.mkdir()
+    if os.geteuid() == 0:
+        for path in (home, folder):
+            shutil.chown(path, UNPRIVILEGED_USER)
+    yield folder
+    shutil.rmtree(home)
+
+
+def test_an_ordinary_user_with_servers_of_their_own(ordinary_folder: Path) -> None:
+    with start_s3() as server:
+        connection = {
+            "conn_type": "aws",
+            "login": server.access_key,
+            "password": server.secret_key,
+            "extra": {"endpoint_url": server.endpoint_url},
+        }
+        stack = Stack(
+            ordinary_folder / "stack",
+            ordinary_user(),
+            {
+                "HOME": str(ordinary_folder),
+                "LANDMARK_DASK": "local",
+                "AIRFLOW_CONN_LANDMARK_S3": json.dumps(connection),
+            },
+        )
+        try:
+            result = stack.run("up")
+            assert result.returncode == 0, result.stdout + result.stderr
+            ready = {line.split()[0] for line in result.stdout.splitlines() if "ready" in line}
+            assert ready == PARTS - {"s3", "dask-scheduler", "dask-workers"} | {"airflow-migrate"}
+            processes = stack.processes()
+            assert 0 not in {uid for process in processes for uid in process.uids()}
+            assert {address for _, address, _ in listeners(processes)} == {"127.0.0.1"}
+        finally:
+            result = stack.run("down")
+        assert result.returncode == 0, result.stdout + result.stderr
+        assert not [process for process in processes if process.is_running()]
+
+
+def ordinary_user() -> list[str]:
+    """The words before a command that run it as an ordinary user.
+
+    Root's interpreter may lie where that user cannot walk (``/root``); the one thing lent then is
+    the right to read there.
+    """
+    if os.geteuid() != 0:
+        return []
+    user = pwd.getpwnam(UNPRIVILEGED_USER)
+    drop = [
+        "setpriv",
+        f"--reuid={user.pw_uid}",
+        f"--regid={user.pw_gid}",
+        "--clear-groups",
+    ]
+    probe = [*drop, sys.executable, "-c", "import stack.lifecycle"]
+    environment = {"PYTHONPATH": str(REPOSITORY / "include"), "PATH": os.environ["PATH"]}
+    result = subprocess.run(probe, env=environment, cwd="/", capture_output=True, check=False)
+    if result.returncode == 0:
+        return drop
+    return [*drop, "--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
+
+
+def test_the_servers_of_tests_are_real_and_leave_nothing() -> None:
+    with start_postgres() as postgres, start_s3() as s3:
+        with psycopg.connect(postgres.create_database("other")) as connection:
+            vector = connection.execute("SELECT '[1,2]'::halfvec(2) <-> '[1,4]'").fetchone()
+        assert vector == (2.0,)
+        s3.client().put_object(Bucket="landmark", Key="a/b", Body=b"c")
+        assert request(f"{s3.endpoint_url}/landmark/a/b")[0] in (400, 403)
+        ports = (postgres.port, s3.port)
+    assert [free_port(port) for port in ports] == list(ports)
