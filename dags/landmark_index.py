@@ -52,9 +52,9 @@ def landmark_index() -> None:
     def plan_sweep(run_id: str, params: dict[str, Any]) -> list[dict[str, int]]:
         """Compare the bucket with the table; return the batches to extract."""
         from airflow.sdk.configuration import conf
-        from landmark_airflow import landmark
 
         from landmark import extraction, ingest
+        from landmark_airflow import landmark
 
         with landmark() as (settings, store, s3):
             store.migrate()
@@ -74,9 +74,9 @@ def landmark_index() -> None:
     def extract_batch(batch: int, images: int, run_id: str) -> int:
         """Extract the features of one batch; every image is committed by itself."""
         from airflow.sdk import get_current_context
-        from landmark_airflow import landmark
 
         from landmark import extraction, ingest
+        from landmark_airflow import landmark
 
         get_current_context()["batch_name"] = f"batch {batch + 1}, {images} images"
         with landmark() as (settings, store, s3):
@@ -90,9 +90,8 @@ def landmark_index() -> None:
     )
     def summarise(run_id: str) -> dict[str, float]:
         """Say what the sweep did; fail if it left something undone."""
-        from landmark_airflow import landmark
-
         from landmark import ingest
+        from landmark_airflow import landmark
 
         with landmark() as (_, store, _):
             return ingest.finish_sweep(store, run_id)._asdict()

@@ -88,9 +88,8 @@ def landmark_search() -> None:
     @task
     def extract_query(run_id: str, params: dict[str, Any]) -> dict[str, str]:
         """Put the query's features into the index, and beside the result to come."""
-        from landmark_airflow import landmark
-
         from landmark import extraction, ingest, report
+        from landmark_airflow import landmark
 
         with landmark() as (settings, store, s3):
             store.migrate()
@@ -105,10 +104,9 @@ def landmark_search() -> None:
     @task
     def rank_matches(query: dict[str, str], params: dict[str, Any]) -> dict[str, Any]:
         """Compare the query with every image over Dask; write the ranked txt and json."""
-        from landmark_airflow import landmark
-
         from landmark import report, search
         from landmark.cluster import open_client
+        from landmark_airflow import landmark
 
         with landmark() as (settings, store, s3), open_client(settings.dask) as client:
             result = search.rank_table(
@@ -126,9 +124,8 @@ def landmark_search() -> None:
     @task
     def draw_matches(query: dict[str, str]) -> int:
         """Draw the inliers of the best matches; return the number of pictures."""
-        from landmark_airflow import landmark
-
         from landmark import search
+        from landmark_airflow import landmark
 
         with landmark() as (_, store, s3):
             return search.draw_best(store, s3, query["folder"])

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
-from stack.servers import start_postgres, start_s3
 
 from landmark.cluster import open_client
 from landmark.extraction import Extractor, load_extractor
@@ -18,6 +17,11 @@ from landmark.features import LocalFeatures
 from landmark.models import BUNDLED_MODEL, ModelConfig, resolve_model
 from landmark.settings import Settings
 from landmark.store import Store
+from stack.servers import start_postgres, start_s3
+
+
+# The whole stack, for the tests that need Airflow's processes.
+pytest_plugins = ["stack_fixture"]
 
 
 @pytest.fixture(scope="session")

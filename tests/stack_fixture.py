@@ -9,7 +9,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -41,7 +43,7 @@ class Stack:
     prefix: Sequence[str] = ()
     variables: dict[str, str] = field(default_factory=dict)
 
-    def run(self, *arguments: str, timeout_s: float = 280) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, timeout_s: float = 600) -> subprocess.CompletedProcess[str]:
         """Run ``python -m stack`` with these arguments."""
         with self.popen(*arguments) as process:
             stdout, stderr = process.communicate(timeout=timeout_s)
@@ -90,10 +92,22 @@ class Stack:
         return remaining_processes(self.state, postgres_files(self.state.postgres).data)
 
 
+@contextmanager
+def open_folder() -> Iterator[Path]:
+    """A temporary folder that root's Postgres, which is not root, can walk to (pytest's is not)."""
+    with tempfile.TemporaryDirectory(prefix="landmark-stack-") as folder:
+        Path(folder).chmod(0o711)
+        yield Path(folder)
+
+
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack() -> Iterator[Stack]:
     """A running stack, of this session of tests."""
-    stack = Stack(tmp_path_factory.mktemp("stack"))
+    with open_folder() as folder:
+        yield from _run_stack(Stack(folder))
+
+
+def _run_stack(stack: Stack) -> Iterator[Stack]:
     result = stack.run("up")
     try:
         assert result.returncode == 0, result.stdout + result.stderr

@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import pytest
-from stack.servers import start_s3
 
 from landmark.bucket import (
     ObjectMissing,
@@ -15,6 +14,7 @@ from landmark.bucket import (
 )
 from landmark.errors import LandmarkError, UnusableImage
 from landmark.ingest import is_image, list_images
+from stack.servers import start_s3
 
 KEYS = ["plain.jpg", "with space.jpg", "ünïcode/日本.jpg", "a+b%20c.jpg", "q?x=1&y#z.jpg"]
 

@@ -9,9 +9,9 @@ import pytest
 from landmark.aggregation import second_order_pooling
 from landmark.cluster import open_client
 from landmark.errors import LandmarkError
+from landmark.ranking import Match
 from landmark.report import read_result, result_folder, write_query, write_result
 from landmark.search import MIN_INLIERS, compare, draw_best, rank_images, rank_table, verdict
-from landmark.ranking import Match
 from landmark.store import Store, StoredImage
 
 MODEL = "model-1"

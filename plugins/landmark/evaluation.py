@@ -168,15 +168,17 @@ def average_precision(ranked: Sequence[str], positive: frozenset[str]) -> float:
 
 def score(
     rankings: dict[str, list[str]], queries: list[Query], protocols: dict[str, Protocol]
-) -> dict[str, float]:
+) -> dict[str, float | None]:
     """Mean average precision of each protocol, over the queries that have a positive in it.
+
+    None where no query has one.
 
     Parameters
     ----------
     rankings : dict of str to list of str
         For each query's image the names of the images, best first.
     """
-    scores: dict[str, float] = {}
+    scores: dict[str, float | None] = {}
     for name, protocol in protocols.items():
         precisions = []
         firsts = []
@@ -187,7 +189,7 @@ def score(
                 ranked = [image for image in rankings[query.image] if image not in ignored]
                 precisions.append(average_precision(ranked, positive))
                 firsts.append(bool(ranked) and ranked[0] in positive)
-        scores[name] = float(np.mean(precisions)) if precisions else float("nan")
+        scores[name] = float(np.mean(precisions)) if precisions else None
         if protocols is LEAVE_ONE_OUT:
             scores["recall_at_1"] = float(np.mean(firsts))
     return scores
@@ -339,8 +341,11 @@ def evaluate(path: Path, model: str | None = None, with_reference: bool = False)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The program; returns its exit status."""
-    parser = argparse.ArgumentParser(prog="python -m landmark.evaluation", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
+    parser = argparse.ArgumentParser(
+        prog="python -m landmark.evaluation",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("folder", type=Path, metavar="DIR")
     parser.add_argument("--model", metavar="HANDLE", help="default: LANDMARK_MODEL")
     parser.add_argument("--compare", action="store_true", help="also measure DELF's own matching")

@@ -73,7 +73,7 @@ class LocalFeatures:
 
     def to_bytes(self) -> bytes:
         """The features as an .npz file; the same features give the same bytes."""
-        arrays = {
+        arrays: dict[str, NDArray] = {
             "locations": self.locations,
             "descriptors": self.descriptors,
             "scales": self.scales,

@@ -20,7 +20,21 @@ from landmark.store import Store, Sweep
 logger = logging.getLogger(__name__)
 
 IMAGE_SUFFIXES = frozenset(
-    "jpg jpeg jpe png webp tif tiff bmp gif jp2 avif heic heif".split()
+    [
+        "jpg",
+        "jpeg",
+        "jpe",
+        "png",
+        "webp",
+        "tif",
+        "tiff",
+        "bmp",
+        "gif",
+        "jp2",
+        "avif",
+        "heic",
+        "heif",
+    ]
 )
 
 # Downloads run this far ahead of the model, so that it never waits for S3; each holds one image.
@@ -105,9 +119,7 @@ def finish_sweep(store: Store, sweep: str) -> Sweep:
     return result
 
 
-def extract_batch(
-    store: Store, client: Any, extractor: Extractor, sweep: str, batch: int
-) -> int:
+def extract_batch(store: Store, client: Any, extractor: Extractor, sweep: str, batch: int) -> int:
     """Extract what is left of a batch; every image is committed by itself.
 
     An image that cannot be used is recorded with its reason. Faults of S3 or of the database

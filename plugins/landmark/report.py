@@ -116,7 +116,8 @@ def result_folder(results: str, run_id: str, results_path: str | None = None) ->
     parts = folder.removeprefix("s3://").split("/")[:-1]
     if not folder.startswith(results) or folder == results or {"", ".", ".."} & set(parts):
         raise LandmarkError(
-            f"results_path {folder}: not a folder below LANDMARK_RESULTS {results}; choose one there"
+            f"results_path {folder}: not a folder below LANDMARK_RESULTS {results}; "
+            f"choose one there"
         )
     return folder
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import timezone
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any, TypeAlias
 
 import numpy as np
 from dask.distributed import Client, as_completed
@@ -21,7 +21,7 @@ from landmark.matching import putative_matches
 from landmark.progress import Progress
 from landmark.ranking import Match, TopK
 from landmark.report import PICTURE, SearchResult, draw_matches, read_query, read_result
-from landmark.store import Partition, StoredImage, Store
+from landmark.store import Partition, Store, StoredImage
 from landmark.verification import Verification, VerificationParameters, verify
 
 logger = logging.getLogger(__name__)
@@ -45,6 +45,10 @@ PICTURES = 20
 PICTURE_SIDE_PX = 1024
 
 
+# An image as it comes from the table in bulk, or whole.
+AnyFeatures: TypeAlias = StoredImage | LocalFeatures
+
+
 @dataclass(frozen=True)
 class MatchingParameters:
     """How two images are compared.
@@ -57,22 +61,11 @@ class MatchingParameters:
     """
 
     max_distance: float = 0.8
-    verification: VerificationParameters = VerificationParameters()
-
-
-class Comparable(Protocol):
-    """What matching needs of an image: `LocalFeatures` have it, and `StoredImage`."""
-
-    @property
-    def side_px(self) -> int: ...
-    @property
-    def locations(self) -> NDArray[np.float32]: ...
-    @property
-    def descriptors(self) -> NDArray[np.float16]: ...
+    verification: VerificationParameters = field(default_factory=VerificationParameters)
 
 
 def compare(
-    query: Comparable, image: Comparable, parameters: MatchingParameters = MatchingParameters()
+    query: LocalFeatures, image: AnyFeatures, parameters: MatchingParameters = MatchingParameters()
 ) -> tuple[NDArray[np.intp], Verification]:
     """The putative matches [k, 2] (query, image) of two images, and which of them are inliers."""
     pairs = _putative(query, image, parameters)
@@ -251,14 +244,14 @@ def _rank_partition(
 
 
 def _putative(
-    query: Comparable, image: Comparable, parameters: MatchingParameters
+    query: LocalFeatures, image: AnyFeatures, parameters: MatchingParameters
 ) -> NDArray[np.intp]:
     return putative_matches(query.descriptors, image.descriptors, parameters.max_distance)
 
 
 def _verify(
-    query: Comparable,
-    image: Comparable,
+    query: LocalFeatures,
+    image: AnyFeatures,
     pairs: NDArray[np.intp],
     parameters: MatchingParameters,
 ) -> Verification:

@@ -1,5 +1,6 @@
 """Every setting, typed: from the environment (`LANDMARK_*`), or from Airflow Variables of the
-same names, which win where set (the DAGs pass them in; this module does not know Airflow)."""
+same names, which win where set (the DAGs pass them in; this module does not know Airflow).
+"""
 
 from __future__ import annotations
 
@@ -38,8 +39,8 @@ class Settings(BaseSettings):
     )
     dask: str = Field(
         "local",
-        pattern=r"^(local|kubernetes|(tcp|tls)://.+)$",
-        description="`local`, a scheduler's `tcp://host:port`, or `kubernetes`.",
+        pattern=r"^(local|(tcp|tls)://.+)$",
+        description="`local`, or a scheduler's `tcp://host:port`.",
     )
     postgres_conn_id: str = Field("landmark_postgres", description="Airflow connection.")
     aws_conn_id: str = Field("landmark_s3", description="Airflow connection.")
@@ -81,7 +82,7 @@ def load_settings(lookup: Callable[[str], str | None] = lambda name: None) -> Se
     LandmarkError
         If a value is not of its setting's form; names the setting and the reason.
     """
-    found = {name: lookup(PREFIX + name.upper()) for name in Settings.model_fields}
+    found: dict[str, Any] = {name: lookup(PREFIX + name.upper()) for name in Settings.model_fields}
     try:
         return Settings(**{name: value for name, value in found.items() if value})
     except ValidationError as error:

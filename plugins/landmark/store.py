@@ -9,13 +9,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from typing_extensions import LiteralString
-
 import numpy as np
 import psycopg
 from numpy.typing import DTypeLike, NDArray
 from pgvector import HalfVector
 from pgvector.psycopg import register_vector
+from typing_extensions import LiteralString
 
 from landmark.bucket import S3Object
 from landmark.errors import LandmarkError
@@ -312,7 +311,7 @@ class Store:
         if isinstance(ids, range):
             where, values = "id BETWEEN %s AND %s", [ids.start, ids.stop - 1]
         else:
-            where, values = "id = ANY(%s)", [ids]
+            where, values = "id = ANY(%s)", [ids]  # type: ignore[list-item]
         with self.connect() as connection:
             cursor = connection.cursor("landmark_partition", binary=True)
             cursor.itersize = ROWS_PER_FETCH
@@ -383,7 +382,7 @@ class Store:
         with self.connect() as connection:
             connection.execute(
                 "CREATE TEMPORARY TABLE listing"
-                " (image_path text COLLATE \"C\" PRIMARY KEY, etag text, size bigint)"
+                ' (image_path text COLLATE "C" PRIMARY KEY, etag text, size bigint)'
                 " ON COMMIT DROP"
             )
             with connection.cursor().copy("COPY listing FROM STDIN (FORMAT BINARY)") as copy:
@@ -501,13 +500,12 @@ class Store:
 
 def batch_size(images: int, max_batches: int, smallest: int = 64, largest: int = 256) -> int:
     """Images a batch: coarse, since each batch costs a process and a model load; bounded, since a
-    batch is what a retry starts over with."""
+    batch is what a retry starts over with.
+    """
     return min(largest, max(smallest, -(-images // max_batches)))
 
 
-def _settle(
-    connection: psycopg.Connection[Any], sweep: str, image_path: str, outcome: str
-) -> None:
+def _settle(connection: psycopg.Connection[Any], sweep: str, image_path: str, outcome: str) -> None:
     connection.execute(
         "UPDATE landmark_sweep_images SET outcome = %s WHERE sweep = %s AND image_path = %s",
         [outcome, sweep, image_path],

@@ -1,0 +1,68 @@
+# From nothing but make and a Python 3.10 to 3.13: every target first makes .venv with what it needs.
+# PYTHON=/path/to/python chooses the interpreter, LANDMARK_STATE the folder of the stack's data.
+
+UV_VERSION := 0.13.9
+FITS := import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))
+CANDIDATES := python3.13 python3.12 python3.11 python3.10 python3
+# The first that can also make a venv; failing that, the first that fits, for its error message.
+PYTHON ?= $(shell for test in "import ensurepip, venv; $(FITS)" "$(FITS)"; do \
+	for python in $(CANDIDATES); do \
+	"$$python" -c "$$test" 2>/dev/null && command -v "$$python" && exit; done; done)
+
+VENV := .venv/bin/python
+STACK := PYTHONPATH=include $(VENV) -m stack
+export LANDMARK_MODEL ?= $(CURDIR)/include/models/landmark-v1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up down test bench lint
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
+
+demo: .venv/.installed ## index the demo gallery and search three places (PHOTOS=dir: your own)
+	@$(STACK) demo $(if $(PHOTOS),--photos "$(PHOTOS)") $(if $(QUERY),--query "$(QUERY)")
+
+up: .venv/.installed ## start Postgres, S3, Dask and Airflow on 127.0.0.1
+	@$(STACK) up
+
+down: .venv/.installed ## stop them; their data stay in .stack
+	@$(STACK) down
+
+test: .venv/.installed-dev ## run the tests
+	@$(VENV) -m pytest $(ARGS)
+
+bench: .venv/.installed-dev ## measure matching, extraction, search and ingestion
+	@for what in matching extract search ingest; do \
+	PYTHONPATH=plugins $(VENV) -m landmark.benchmark $$what || exit; done
+
+lint: .venv/.installed-dev ## ruff, mypy, and a look at docker-compose.yaml
+	@$(VENV) -m ruff check .
+	@$(VENV) -m ruff format --check .
+	@$(VENV) -m mypy
+	@$(VENV) -m pytest --noconftest -q tests/test_compose.py
+
+.venv/.installed: requirements.txt
+	@$(call install,requirements.txt)
+
+.venv/.installed-dev: requirements-dev.txt .venv/.installed
+	@$(call install,requirements-dev.txt)
+
+# uv takes under a minute where pip takes three; pip knows mirrors that only pip.conf names.
+define install
+	begin=$$(date +%s); \
+	if ! $(VENV) -c "$(FITS)" 2>/dev/null; then \
+	  if ! "$(PYTHON)" -c "$(FITS)" 2>/dev/null; then \
+	    echo "error: no Python 3.10 to 3.13 found (tried $(or $(PYTHON),$(CANDIDATES))); install one, or name it: make PYTHON=/path/to/python3.12" >&2; exit 1; fi; \
+	  if ! "$(PYTHON)" -c "import ensurepip, venv" 2>/dev/null; then \
+	    echo "error: $(PYTHON) cannot make virtual environments; on Debian or Ubuntu: apt-get install python3-venv" >&2; exit 1; fi; \
+	  echo "making .venv with $(PYTHON)"; \
+	  "$(PYTHON)" -m venv --clear .venv || exit; fi; \
+	$(VENV) -m uv --version 2>/dev/null | grep -q "$(UV_VERSION)" || \
+	  $(VENV) -m pip install -q --disable-pip-version-check uv==$(UV_VERSION) || exit; \
+	echo "installing $$(grep -c '==' $(1)) packages of $(1)"; \
+	$(VENV) -m uv pip install -q --python $(VENV) -r $(1) || \
+	  { echo "uv could not; trying pip, which takes some minutes"; \
+	    $(VENV) -m pip install -q --disable-pip-version-check -r $(1); } || exit; \
+	touch $@; \
+	echo "installed in $$(($$(date +%s) - begin)) s"
+endef

@@ -1,0 +1,212 @@
+"""`make demo`: photographs in, an index run, searches, the ranked txt; the stack stays up."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from stack.airflow_api import AirflowApi
+from stack.environment import landmark_s3_client
+from stack.lifecycle import Session, describe, say, up
+from stack.net import StackError
+from stack.state import REPOSITORY, State
+
+GALLERY = REPOSITORY / "include" / "gallery"
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff"})
+SHOWN = 10
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the demo puts into the bucket and what it searches for.
+
+    Parameters
+    ----------
+    folder : Path
+    names : list of str
+        The photographs, relative to `folder`.
+    below : str
+        Where they go below `LANDMARK_IMAGES`.
+    queries : list of str
+        The names to search for.
+    places : dict
+        Of each place, the names that show it; empty where nobody knows.
+    """
+
+    folder: Path
+    names: list[str]
+    below: str
+    queries: list[str]
+    places: dict[str, list[str]]
+
+
+def demo(state: State, photos: str | None = None, query: str | None = None) -> int:
+    """Run the demo; return 1 if a search ranked something else above a view of its place.
+
+    Parameters
+    ----------
+    state : State
+    photos : str, optional
+        A folder of the user's own photographs, instead of the gallery.
+    query : str, optional
+        Which of them to search for; by default the first.
+    """
+    begin = time.monotonic()
+    plan = photos_plan(Path(photos), query) if photos else gallery_plan(GALLERY)
+
+    uploaded: list[Session] = []
+
+    def put(session: Session) -> None:
+        upload(session, plan)
+        uploaded.append(session)
+
+    # The photographs go in while Airflow still starts, unless the S3 server is the user's own.
+    session = up(state, {"s3": put})
+    if not uploaded:
+        put(session)
+
+    api = AirflowApi(session.addresses)
+    for dag_id in ("landmark_index", "landmark_search"):
+        api.wait_for_dag(dag_id)
+    _run(api, "landmark_index")
+    right = [_search(session, api, plan, name) for name in plan.queries]
+
+    say("")
+    if plan.places:
+        say(
+            f"{sum(right)} of {len(right)} searches ranked every other view of their place "
+            "above everything else"
+        )
+    say(f"demo done in {time.monotonic() - begin:.0f} s; the stack stays up:")
+    describe(session)
+    return 0 if all(right) else 1
+
+
+def gallery_plan(gallery: Path) -> Plan:
+    """Plan for the gallery that comes with Landmark."""
+    description = json.loads((gallery / "gallery.json").read_text())
+    folder = gallery / "images"
+    return Plan(folder, _photographs(folder), "", description["queries"], description["places"])
+
+
+def photos_plan(folder: Path, query: str | None) -> Plan:
+    """Plan for a folder of the user's own.
+
+    Raises
+    ------
+    StackError
+        If there are no photographs, or the one to search for is not among them.
+    """
+    names = _photographs(folder)
+    if not names:
+        kinds = ", ".join(sorted(SUFFIXES))
+        raise StackError(f"{folder} has no photographs ({kinds}); name another folder")
+    if query and query not in names:
+        raise StackError(f"{query} is not in {folder}; the first there is {names[0]}")
+    return Plan(folder, names, f"{folder.resolve().name}/", [query or names[0]], {})
+
+
+def upload(session: Session, plan: Plan) -> None:
+    """Put the photographs that are not there yet below `LANDMARK_IMAGES`."""
+    client = landmark_s3_client(session.variables)
+    bucket, prefix = _split(session.variables["LANDMARK_IMAGES"])
+    known = _etags(client, bucket, prefix)
+    sent = 0
+    for name in plan.names:
+        content = (plan.folder / name).read_bytes()
+        key = prefix + plan.below + name
+        if known.get(key) != hashlib.md5(content, usedforsecurity=False).hexdigest():
+            client.put_object(Bucket=bucket, Key=key, Body=content)
+            sent += 1
+    say(
+        f"  {len(plan.names)} photographs in s3://{bucket}/{prefix}{plan.below}, {sent} of them new"
+    )
+    others = len(known.keys() - {prefix + plan.below + name for name in plan.names})
+    if others:
+        say(f"  {others} other photographs there stay and are searched too")
+
+
+def judge(ranking: list[str], views: set[str]) -> bool:
+    """Whether every one of `views` ranks above everything else."""
+    return set(ranking[: len(views)]) == views
+
+
+def _search(session: Session, api: AirflowApi, plan: Plan, name: str) -> bool:
+    base = session.variables["LANDMARK_IMAGES"] + plan.below
+    run_id = _run(api, "landmark_search", {"image_path": base + name})
+    result = f"{session.variables['LANDMARK_RESULTS']}{run_id}/matches.txt"
+    text = _read(session, result)
+    lines = text.splitlines()
+    ranked = [line for line in lines if line and not line.startswith("#")]
+    say("")
+    for line in [line for line in lines if line.startswith("#")] + ranked[:SHOWN]:
+        say(f"    {line.expandtabs(8)}")
+    if len(ranked) > SHOWN:
+        say(f"    ... {len(ranked) - SHOWN} more")
+    say(f"  the whole: {result}")
+
+    views = next((set(names) for names in plan.places.values() if name in names), None)
+    if views is None:
+        return True
+    views.discard(name)
+    # Nobody knows what the user's own photographs show, which may lie there too.
+    ours = {base + name for name in plan.names}
+    paths = [line.split("\t")[-1] for line in ranked]
+    right = judge([path for path in paths if path in ours], {base + view for view in views})
+    say(
+        f"  {'right' if right else 'WRONG'}: the {len(views)} other views of this place "
+        f"{'rank' if right else 'do not rank'} above everything else"
+    )
+    return right
+
+
+def _run(api: AirflowApi, dag_id: str, conf: dict[str, Any] | None = None) -> str:
+    say("")
+    say(f"{dag_id} {(conf or {}).get('image_path', '')}".rstrip())
+    begin = time.monotonic()
+    run_id = api.trigger(dag_id, conf)
+    api.wait(dag_id, run_id, on_change=_progress_line(begin))
+    say(f"  done in {time.monotonic() - begin:.1f} s")
+    return run_id
+
+
+def _progress_line(begin: float) -> Callable[[str], None]:
+    return lambda progress: say(f"  {time.monotonic() - begin:5.1f} s  {progress}")
+
+
+def _photographs(folder: Path) -> list[str]:
+    if not folder.is_dir():
+        raise StackError(f"{folder} is not a folder")
+    return sorted(
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if path.suffix.lower() in SUFFIXES and path.is_file()
+    )
+
+
+def _etags(client: Any, bucket: str, prefix: str) -> dict[str, str]:
+    pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+    # rclone lists ETags without the quotes that others put around them.
+    return {
+        entry["Key"]: entry["ETag"].strip('"')
+        for page in pages
+        for entry in page.get("Contents", ())
+    }
+
+
+def _read(session: Session, path: str) -> str:
+    bucket, key = _split(path)
+    answer = landmark_s3_client(session.variables).get_object(Bucket=bucket, Key=key)
+    text: str = answer["Body"].read().decode()
+    return text
+
+
+def _split(path: str) -> tuple[str, str]:
+    parts = urlsplit(path, allow_fragments=False)
+    return parts.netloc, parts.path.lstrip("/")

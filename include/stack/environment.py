@@ -1,0 +1,187 @@
+"""The environment of the stack's processes: Airflow's configuration and Landmark's settings."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from stack.net import HOST
+from stack.postgres import ROLES, Postgres
+from stack.s3 import BUCKET, CLIENT_CONFIG, S3, s3_client
+from stack.state import REPOSITORY, State, write_private
+
+#: Where each part listens if it can.
+PREFERRED_PORTS = {
+    "airflow": 8080,
+    "postgres": 5433,
+    "s3": 9000,
+    "dask": 8786,
+    "dask-dashboard": 8787,
+}
+UI_USER = "admin"
+CONN_POSTGRES = "AIRFLOW_CONN_LANDMARK_POSTGRES"
+CONN_S3 = "AIRFLOW_CONN_LANDMARK_S3"
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """The servers of one running stack: who listens where, and with which password."""
+
+    state: State
+    ports: Mapping[str, int]
+
+    @property
+    def postgres(self) -> Postgres:
+        """The Postgres server."""
+        secret = self.state.secret
+        return Postgres(
+            self.ports["postgres"], {role: secret(f"postgres {role}") for role in ROLES}
+        )
+
+    @property
+    def s3(self) -> S3:
+        """The S3 server."""
+        secret = self.state.secret
+        return S3(self.ports["s3"], secret("s3 access key"), secret("s3 secret key"))
+
+    @property
+    def ui(self) -> str:
+        """Airflow's UI and API."""
+        return f"http://{HOST}:{self.ports['airflow']}"
+
+    @property
+    def ui_password(self) -> str:
+        """The password of `UI_USER`."""
+        return self.state.secret("airflow ui", lambda: secrets.token_urlsafe(12))
+
+    @property
+    def dask(self) -> str:
+        """The Dask scheduler."""
+        return f"tcp://{HOST}:{self.ports['dask']}"
+
+    @property
+    def dask_dashboard(self) -> str:
+        """The Dask scheduler's HTTP server."""
+        return f"http://{HOST}:{self.ports['dask-dashboard']}"
+
+
+def landmark_variables(addresses: Addresses) -> dict[str, str]:
+    """Return where Landmark finds its model, images, results, database, S3 and Dask.
+
+    What the user has set already wins: so a user points the stack at servers of their own.
+    """
+    postgres, s3 = addresses.postgres, addresses.s3
+    variables = {
+        "LANDMARK_MODEL": str(REPOSITORY / "include" / "models" / "landmark-v1"),
+        "LANDMARK_IMAGES": f"s3://{BUCKET}/images/",
+        "LANDMARK_RESULTS": f"s3://{BUCKET}/results/",
+        "LANDMARK_DASK": addresses.dask,
+        CONN_POSTGRES: json.dumps(
+            {
+                "conn_type": "postgres",
+                "host": HOST,
+                "port": postgres.port,
+                "login": "landmark",
+                "password": postgres.passwords["landmark"],
+                "schema": "landmark",
+            }
+        ),
+        CONN_S3: json.dumps(
+            {
+                "conn_type": "aws",
+                "login": s3.access_key,
+                "password": s3.secret_key,
+                "extra": {
+                    "endpoint_url": s3.endpoint_url,
+                    "region_name": "us-east-1",
+                    "config_kwargs": CLIENT_CONFIG,
+                },
+            }
+        ),
+    }
+    return {name: os.environ.get(name) or value for name, value in variables.items()}
+
+
+def airflow_variables(addresses: Addresses) -> dict[str, str]:
+    """Return Airflow's configuration: all on 127.0.0.1, small, and quick to notice new work."""
+    state, postgres = addresses.state, addresses.postgres
+    password = postgres.passwords["airflow"]
+    return {
+        "AIRFLOW_HOME": str(state.airflow),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": (
+            f"postgresql+psycopg2://airflow:{password}@{HOST}:{postgres.port}/airflow"
+        ),
+        "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+        "AIRFLOW__CORE__PARALLELISM": "4",
+        "AIRFLOW__CORE__DAGS_FOLDER": str(REPOSITORY / "dags"),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(REPOSITORY / "plugins"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+        # The machine's name may take seconds to look up where there is no name server.
+        "AIRFLOW__CORE__HOSTNAME_CALLABLE": "socket.gethostname",
+        "AIRFLOW__CORE__FERNET_KEY": state.secret("airflow fernet", _fernet_key),
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{addresses.ui}/execution/",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{UI_USER}:admin",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(_passwords_file(state)),
+        "AIRFLOW__API__BASE_URL": addresses.ui,
+        "AIRFLOW__API__SECRET_KEY": state.secret("airflow api"),
+        "AIRFLOW__API_AUTH__JWT_SECRET": state.secret("airflow jwt"),
+        "AIRFLOW__SCHEDULER__JOB_HEARTBEAT_SEC": "2",
+        "AIRFLOW__SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "2",
+        "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
+        "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "2",
+        "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "20",
+        "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "1",
+        # Two cores under full load answer late; five seconds were not always enough.
+        "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "30",
+        "AIRFLOW__LOGGING__COLORED_CONSOLE_LOG": "False",
+    }
+
+
+def stack_variables(addresses: Addresses) -> dict[str, str]:
+    """Return everything that the stack adds to the environment it was started from."""
+    return {
+        **landmark_variables(addresses),
+        **airflow_variables(addresses),
+        "LANDMARK_STATE": str(addresses.state.folder),
+        "PYTHONPATH": os.pathsep.join([str(REPOSITORY / "plugins"), str(REPOSITORY / "include")]),
+        "PYTHONUNBUFFERED": "1",
+        # One thread a process: as many processes run as there are cores.
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+        "MKL_NUM_THREADS": "1",
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+    }
+
+
+def write_ui_password(addresses: Addresses) -> None:
+    """Tell Airflow the password of the UI's one user."""
+    write_private(_passwords_file(addresses.state), {UI_USER: addresses.ui_password})
+
+
+def landmark_s3_client(variables: Mapping[str, str]) -> Any:
+    """Return a boto3 client of the connection that the stack's DAGs use."""
+    connection = json.loads(variables[CONN_S3])
+    extra = connection.get("extra") or {}
+    if isinstance(extra, str):
+        extra = json.loads(extra)
+    return s3_client(
+        extra.get("config_kwargs", {}),
+        aws_access_key_id=connection.get("login"),
+        aws_secret_access_key=connection.get("password"),
+        endpoint_url=extra.get("endpoint_url"),
+        region_name=extra.get("region_name"),
+    )
+
+
+def _passwords_file(state: State) -> Any:
+    return state.airflow / "passwords.json"
+
+
+def _fernet_key() -> str:
+    return base64.urlsafe_b64encode(os.urandom(32)).decode()
