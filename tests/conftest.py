@@ -19,7 +19,6 @@ from landmark.settings import Settings
 from landmark.store import Store
 from stack.servers import start_postgres, start_s3
 
-
 # The whole stack, for the tests that need Airflow's processes.
 pytest_plugins = ["stack_fixture"]
 
