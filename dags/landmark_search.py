@@ -21,6 +21,8 @@ from typing import Any
 
 from airflow.sdk import Param, dag, task
 
+from landmark.ranking import MIN_INLIERS
+
 
 @dag(
     schedule=None,
@@ -52,11 +54,11 @@ from airflow.sdk import Param, dag, task
             description="At most so many images are ranked.",
         ),
         "min_inliers": Param(
-            None,
-            type=["null", "integer"],
+            MIN_INLIERS,
+            type="integer",
             minimum=3,
             title="Least inliers",
-            description="Images with fewer are left out. Empty: what chance does not reach.",
+            description="Images with fewer are left out. Chance hardly reaches the default.",
         ),
         "mode": Param(
             "auto",
@@ -116,7 +118,7 @@ def landmark_search() -> None:
                 report.read_query(s3, query["folder"]),
                 params["image_path"],
                 params["top_k"],
-                params["min_inliers"] or search.MIN_INLIERS,
+                params["min_inliers"],
                 params["mode"],
             )
             return report.write_result(s3, query["folder"], result)

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from landmark.ranking import Match, TopK
+from landmark.ranking import MIN_INLIERS, Match, TopK, verdict
 
 candidates = st.lists(
     st.tuples(st.integers(0, 12), st.integers(0, 12)).map(
@@ -54,3 +54,12 @@ def test_the_bound_spares_most_verifications():
         verified += 1
         best.add(Match(putative * 9 // 10, putative, f"s3://b/{index}"))
     assert verified < 300
+
+
+def test_verdicts():
+    assert verdict([]) == "no match"
+    assert [verdict([Match(n, n, "")]) for n in (MIN_INLIERS - 1, MIN_INLIERS, 99)] == [
+        "no match",
+        "uncertain",
+        "match",
+    ]

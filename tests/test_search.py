@@ -9,9 +9,9 @@ import pytest
 from landmark.aggregation import second_order_pooling
 from landmark.cluster import open_client
 from landmark.errors import LandmarkError
-from landmark.ranking import Match
+from landmark.ranking import MIN_INLIERS, Match
 from landmark.report import read_result, result_folder, write_query, write_result
-from landmark.search import MIN_INLIERS, compare, draw_best, rank_images, rank_table, verdict
+from landmark.search import compare, draw_best, rank_images, rank_table
 from landmark.store import Store, StoredImage
 
 MODEL = "model-1"
@@ -139,15 +139,6 @@ def test_features_of_another_model_are_never_compared(table, dask_client, make_v
         rank_table(table, dask_client, "model-3", make_view(7, d=4), "s3://b/x.jpg", 100)
     paths = [match.image_path for match in search(table, dask_client, make_view).matches]
     assert "s3://b/07/8.jpg" not in paths and len(paths) == 3
-
-
-def test_verdicts():
-    assert verdict([]) == "no match"
-    assert [verdict([Match(n, n, "")]) for n in (MIN_INLIERS - 1, MIN_INLIERS, 99)] == [
-        "no match",
-        "uncertain",
-        "match",
-    ]
 
 
 def test_a_result_is_written_read_and_drawn(store, dask_client, s3, prefix, make_view):

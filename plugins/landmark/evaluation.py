@@ -28,9 +28,9 @@ from landmark.features import LocalFeatures
 from landmark.images import decode_image
 from landmark.ingest import is_image
 from landmark.progress import Progress
-from landmark.ranking import Match
+from landmark.ranking import CERTAIN_INLIERS, MIN_INLIERS, Match
 from landmark.reference import reference_match
-from landmark.search import CERTAIN_INLIERS, MIN_INLIERS, compare
+from landmark.search import compare
 from landmark.settings import load_settings
 
 logger = logging.getLogger(__name__)

@@ -12,6 +12,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+# Inliers that pairs of different places hardly reach, and never reached, as measured.
+MIN_INLIERS = 12
+CERTAIN_INLIERS = 20
+
 
 class Match(NamedTuple):
     """One ranked image."""
@@ -62,3 +66,11 @@ class TopK:
         """Take in the best of another part of the table."""
         for match in matches:
             self.add(match)
+
+
+def verdict(matches: list[Match]) -> str:
+    """What the best match says: ``match``, ``uncertain`` or ``no match``."""
+    best = matches[0].inliers if matches else 0
+    if best >= CERTAIN_INLIERS:
+        return "match"
+    return "uncertain" if best >= MIN_INLIERS else "no match"

@@ -19,7 +19,7 @@ from landmark.features import LocalFeatures
 from landmark.images import decode_image
 from landmark.matching import putative_matches
 from landmark.progress import Progress
-from landmark.ranking import Match, TopK
+from landmark.ranking import MIN_INLIERS, Match, TopK, verdict
 from landmark.report import PICTURE, SearchResult, draw_matches, read_query, read_result
 from landmark.store import Partition, Store, StoredImage
 from landmark.verification import Verification, VerificationParameters, verify
@@ -29,10 +29,6 @@ logger = logging.getLogger(__name__)
 # `auto` compares with every image up to this many; beyond, with a shortlist.
 EXHAUSTIVE_UP_TO = 20_000
 SHORTLIST = 1_000
-
-# Inliers that chance does not reach, and that were right every time, measured on unrelated pairs.
-MIN_INLIERS = 12
-CERTAIN_INLIERS = 20
 
 # A Dask task costs 2-3 ms and a pair about as much, so fewer images a task waste time; more leave
 # workers idle at the end.
@@ -217,14 +213,6 @@ def draw_best(store: Store, client: Any, folder: str, pictures: int = PICTURES) 
         write_object(client, folder + PICTURE.format(rank=rank), body, "image/jpeg")
         drawn += 1
     return drawn
-
-
-def verdict(matches: list[Match]) -> str:
-    """What the best match says: ``match``, ``uncertain`` or ``no match``."""
-    best = matches[0].inliers if matches else 0
-    if best >= CERTAIN_INLIERS:
-        return "match"
-    return "uncertain" if best >= MIN_INLIERS else "no match"
 
 
 def _rank_partition(
