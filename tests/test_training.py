@@ -232,7 +232,7 @@ def test_signature_gives_delf_outputs(extract):
     assert found["feature_scales"].shape == found["attention"].shape == (n,)
     assert all(value.dtype == np.float32 for value in found.values())
     assert (np.diff(found["attention"]) <= 0).all()
-    assert set(found["feature_scales"]) <= {np.float32(0.5), np.float32(1.0)}
+    assert set(found["feature_scales"]) <= {np.float32(2.0), np.float32(1.0)}
     np.testing.assert_allclose(np.linalg.norm(found["descriptors"], axis=1), 1, atol=1e-5)
     assert (found["locations"] > 0).all() and (found["locations"] < [202, 149]).all()
 

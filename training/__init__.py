@@ -1,0 +1,1 @@
+"""Training of the bundled local-feature model; run as ``python -m training.train``."""

@@ -1,0 +1,176 @@
+"""Make the SavedModel: ``python -m training.export --run DIR --model DIR``.
+
+The signature is that of the DELF modules of TF Hub.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import tensorflow as tf
+
+from training.network import STRIDES, Network, local_maxima
+from training.train import Trainer
+
+BORDER_PX = 8
+"""Pixels at the border of each scaled image where no keypoint is taken."""
+
+DEFAULTS = {
+    "max_image_size": 800,
+    "image_scales": [1.0],
+    "max_features": 1000,
+    "score_threshold": 0.1,
+}
+"""What extraction uses with this model where nothing else is set."""
+
+
+class Extractor(tf.Module):
+    """The trained network as a DELF module: image in, local features out.
+
+    Parameters
+    ----------
+    network
+        Trained; its batch normalisation is folded into the convolutions here.
+    """
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network = network
+        for convolution in network.convolutions:
+            convolution.fold()
+
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec([None, None, 3], tf.float32, "image"),
+            tf.TensorSpec([], tf.float32, "score_threshold"),
+            tf.TensorSpec([None], tf.float32, "image_scales"),
+            tf.TensorSpec([], tf.int32, "max_feature_num"),
+        ]
+    )
+    def extract(
+        self,
+        image: tf.Tensor,
+        score_threshold: tf.Tensor,
+        image_scales: tf.Tensor,
+        max_feature_num: tf.Tensor,
+    ) -> dict[str, tf.Tensor]:
+        """Local features of an image over a pyramid of scales.
+
+        Parameters
+        ----------
+        image
+            float32 [h, w, 3], RGB in 0..1.
+        score_threshold
+            float32 scalar in 0..1, features of a lower score are dropped.
+        image_scales
+            float32 [s], enlargements of the image (1 as it is).
+        max_feature_num
+            int32 scalar, the best so many of all scales are returned.
+
+        Returns
+        -------
+        dict
+            ``locations`` float32 [n, 2], (y, x) px of `image`, origin at the centre of the top left
+            pixel; ``descriptors`` float32 [n, d], unit length; ``feature_scales`` float32 [n], one
+            over the scale of `image_scales`, as DELF has it; ``attention`` float32 [n], the score,
+            descending; n may be 0.
+        """
+        size = self.network.descriptor_size
+        locations = tf.zeros([0, 2])
+        descriptors = tf.zeros([0, size])
+        scales = tf.zeros([0])
+        attention = tf.zeros([0])
+        for scale in image_scales:
+            tf.autograph.experimental.set_loop_options(
+                shape_invariants=[
+                    (locations, tf.TensorShape([None, 2])),
+                    (descriptors, tf.TensorShape([None, size])),
+                    (scales, tf.TensorShape([None])),
+                    (attention, tf.TensorShape([None])),
+                ]
+            )
+            found = self._at_scale(image, scale, score_threshold, max_feature_num)
+            locations = tf.concat([locations, found[0]], axis=0)
+            descriptors = tf.concat([descriptors, found[1]], axis=0)
+            attention = tf.concat([attention, found[2]], axis=0)
+            scales = tf.concat([scales, tf.fill(tf.shape(found[2]), 1 / scale)], axis=0)
+        count = tf.minimum(max_feature_num, tf.size(attention))
+        attention, best = tf.math.top_k(attention, count)
+        return {
+            "locations": tf.gather(locations, best),
+            "descriptors": tf.gather(descriptors, best),
+            "feature_scales": tf.gather(scales, best),
+            "attention": attention,
+        }
+
+    def _at_scale(
+        self, image: tf.Tensor, scale: tf.Tensor, threshold: tf.Tensor, count: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Locations in px of `image`, descriptors and scores found at one scale."""
+        original = tf.shape(image)[:2]
+        wanted = tf.cast(tf.round(tf.cast(original, tf.float32) * scale), tf.int32)
+        size = tf.maximum(wanted, 1)
+        scaled = tf.cond(
+            tf.reduce_all(size == original),
+            lambda: image,
+            lambda: tf.image.resize(image, size, antialias=True),
+        )
+        levels = self.network.levels(_padded(scaled)[tf.newaxis])
+        logits = self.network.score_logits(levels)[0, : size[0], : size[1]]
+
+        peaks, values = local_maxima(logits, count, BORDER_PX)
+        peaks = tf.boolean_mask(peaks, tf.sigmoid(values) >= threshold)
+        scores = tf.sigmoid(tf.gather_nd(logits, peaks))
+        refined = tf.cast(peaks, tf.float32) + _peak_offsets(logits, peaks)
+        descriptors = self.network.descriptors(levels, refined[tf.newaxis])[0]
+        enlargement = tf.cast(size, tf.float32) / tf.cast(original, tf.float32)
+        return (refined + 0.5) / enlargement - 0.5, descriptors, scores
+
+
+def _padded(image: tf.Tensor) -> tf.Tensor:
+    """The image with its last row and column repeated up to the network's multiple."""
+    rows, columns = (
+        tf.minimum(tf.range(-(-side // STRIDES[-1]) * STRIDES[-1]), side - 1)
+        for side in tf.unstack(tf.shape(image)[:2])
+    )
+    return tf.gather(tf.gather(image, rows, axis=0), columns, axis=1)
+
+
+def _peak_offsets(logits: tf.Tensor, peaks: tf.Tensor) -> tf.Tensor:
+    """Where the parabola through a maximum and its two neighbours peaks, px [n, 2] in +-0.5."""
+    centre = tf.gather_nd(logits, peaks)
+    offsets = []
+    for step in ([1, 0], [0, 1]):
+        before = tf.gather_nd(logits, peaks - step)
+        after = tf.gather_nd(logits, peaks + step)
+        curvature = tf.minimum(before - 2.0 * centre + after, -1e-6)
+        offsets.append((before - after) / (2.0 * curvature))
+    return tf.clip_by_value(tf.stack(offsets, axis=1), -0.5, 0.5)
+
+
+def export(network: Network, folder: Path) -> None:
+    """Write a trained network as a SavedModel with its ``landmark.json``; folds the network."""
+    extractor = Extractor(network)
+    tf.saved_model.save(extractor, str(folder), signatures={"default": extractor.extract})
+    (folder / "landmark.json").write_text(json.dumps(DEFAULTS, indent=2) + "\n")
+
+
+def main() -> None:
+    """Export the last checkpoint of a run."""
+    parser = argparse.ArgumentParser(prog="training.export", description=__doc__)
+    parser.add_argument("--run", type=Path, required=True, help="training's --out")
+    parser.add_argument("--model", type=Path, required=True, help="folder of the SavedModel")
+    parser.add_argument("--descriptor-size", type=int, default=64, help="as in training")
+    arguments = parser.parse_args()
+    network = Network(arguments.descriptor_size)
+    checkpoint = tf.train.latest_checkpoint(str(arguments.run / "checkpoints"))
+    if checkpoint is None:
+        raise SystemExit(f"{arguments.run}: no checkpoint; run training.train first")
+    tf.train.Checkpoint(trainer=Trainer(network)).restore(checkpoint).expect_partial()
+    export(network, arguments.model)
+
+
+if __name__ == "__main__":
+    main()
