@@ -5,7 +5,7 @@ Brings the table `landmarks` in line with the bucket prefix `LANDMARK_IMAGES`: p
 **new** or **changed** get their DELF features extracted, rows of **deleted** ones go.
 
 1. `plan_sweep` streams the listing into Postgres and compares it there by etag.
-2. `extract_batch`, mapped over batches of 64 to 256 images, extracts and commits image by image.
+2. `extract_batch`, mapped over batches of up to 256 images, extracts and commits image by image.
 3. `summarise` says what the sweep did and updates the asset `landmarks`.
 
 An image that cannot be used ends in `landmark_failures` with its reason; it is tried again once it
@@ -15,12 +15,16 @@ again.
 
 from __future__ import annotations
 
+import os
 from datetime import datetime, timedelta
 from typing import Any
 
 from airflow.sdk import Asset, Param, TriggerRule, dag, task
 
 LANDMARKS = Asset("landmarks")
+
+# TensorFlow uses every core by itself; a second process fills the gaps. More for more machines.
+BATCHES_AT_ONCE = int(os.environ.get("LANDMARK_BATCHES_AT_ONCE", "2"))
 
 
 @dag(
@@ -70,7 +74,11 @@ def landmark_index() -> None:
             )
             return [{"batch": batch, "images": images} for batch, images in enumerate(batches)]
 
-    @task(execution_timeout=timedelta(hours=6), map_index_template="{{ batch_name }}")
+    @task(
+        execution_timeout=timedelta(hours=6),
+        max_active_tis_per_dagrun=BATCHES_AT_ONCE,
+        map_index_template="{{ batch_name }}",
+    )
     def extract_batch(batch: int, images: int, run_id: str) -> int:
         """Extract the features of one batch; every image is committed by itself."""
         from airflow.sdk import get_current_context

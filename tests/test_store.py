@@ -252,7 +252,7 @@ def test_never_more_batches_than_airflow_maps(store):
 
 @pytest.mark.parametrize(
     ("images", "max_batches", "size"),
-    [(0, 1024, 64), (10, 1024, 64), (100_000, 1024, 98), (10**6, 1024, 256)],
+    [(0, 1024, 1), (10, 1024, 10), (130, 1024, 65), (100_000, 1024, 128), (10**6, 1024, 256)],
 )
 def test_batch_size(images, max_batches, size):
     assert batch_size(images, max_batches) == size

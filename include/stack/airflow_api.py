@@ -69,6 +69,11 @@ class AirflowApi:
         run: dict[str, str] = self.call(f"/api/v2/dags/{dag_id}/dagRuns", body)
         return run["dag_run_id"]
 
+    def active_runs(self, dag_id: str) -> list[str]:
+        """Return the ids of a DAG's runs that are running or queued, oldest first."""
+        runs = f"/api/v2/dags/{dag_id}/dagRuns?state=running&state=queued&order_by=run_after"
+        return [run["dag_run_id"] for run in self.call(runs)["dag_runs"]]
+
     def wait(
         self,
         dag_id: str,

@@ -85,7 +85,7 @@ class State:
             raise StackError(f"{short} belongs to somebody else; remove it or set TMPDIR")
         return short / "supervisor.sock"
 
-    def secret(self, name: str, generate: Callable[[], str] = lambda: secrets.token_hex(20)) -> str:
+    def secret(self, name: str, generate: Callable[[], str] = lambda: secrets.token_hex(32)) -> str:
         """Return a secret of this state, generated when first asked for."""
         file = self.folder / "secrets.json"
         known: dict[str, str] = json.loads(file.read_text()) if file.exists() else {}

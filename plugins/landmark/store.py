@@ -498,11 +498,15 @@ class Store:
         ).rowcount
 
 
-def batch_size(images: int, max_batches: int, smallest: int = 64, largest: int = 256) -> int:
-    """Images a batch: coarse, since each batch costs a process and a model load; bounded, since a
-    batch is what a retry starts over with.
+def batch_size(images: int, max_batches: int, smallest: int = 128, largest: int = 256) -> int:
+    """Images a batch, so that all batches are of about one size.
+
+    Coarse, since each batch costs a process and the load of a model (as long as some 60 images
+    take); bounded, so that one batch is done in minutes.
     """
-    return min(largest, max(smallest, -(-images // max_batches)))
+    size = min(largest, max(smallest, -(-images // max_batches)))
+    batches = min(max_batches, max(1, -(-images // size)))
+    return max(1, min(largest, -(-images // batches)))
 
 
 def _settle(connection: psycopg.Connection[Any], sweep: str, image_path: str, outcome: str) -> None:
