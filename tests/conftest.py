@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -21,6 +22,15 @@ from stack.servers import start_postgres, start_s3
 
 # The whole stack, for the tests that need Airflow's processes.
 pytest_plugins = ["stack_fixture"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _settings_of_nobody() -> Iterator[None]:
+    """What the user or the Makefile has set is not what the tests are about."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("LANDMARK_")]:
+            patch.delenv(name)
+        yield
 
 
 @pytest.fixture(scope="session")

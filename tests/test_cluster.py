@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import psutil
 import pytest
 
 from landmark.cluster import open_client
 
+PLUGINS = Path(__file__).resolve().parents[1] / "plugins"
 PROGRAM = """
 import sys, time
 from landmark.cluster import open_client
@@ -33,7 +36,10 @@ def test_no_worker_outlives_its_task(tmp_path, end):
     program = tmp_path / "task.py"
     program.write_text(PROGRAM)
     with subprocess.Popen(
-        [sys.executable, str(program), str(end)], stdout=subprocess.PIPE, text=True
+        [sys.executable, str(program), str(end)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(PLUGINS)},
     ) as task:
         workers = [int(pid) for pid in task.stdout.readline().split()]
         everything = [child.pid for child in psutil.Process(task.pid).children(recursive=True)]

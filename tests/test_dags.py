@@ -46,10 +46,14 @@ def airflow(postgres, s3_server, tmp_path_factory):
             patch.setenv(name, value)
         subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], check=True)
         yield
+        from airflow.settings import dispose_orm
+
+        dispose_orm()  # before its database stops
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def dags(airflow):
+    """Read anew for each test: `dag.test()` leaves a run's params in the DAG."""
     from airflow.dag_processing.dagbag import DagBag
 
     bag = DagBag(str(REPOSITORY / "dags"))
