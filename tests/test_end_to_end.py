@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from urllib.parse import quote
+
 from stack.environment import landmark_s3_client
 
 
@@ -30,6 +33,18 @@ def test_a_photograph_finds_the_others_of_its_place(stack, photograph):
     assert "# verdict: match" in lines
     ranked = [line.split("\t")[3] for line in lines if not line.startswith("#")]
     assert set(ranked[:3]) == {f"s3://landmark/images/place 2/view {view}.jpg" for view in range(3)}
+
+    # No password is in a log, an XCom or a rendered field.
+    postgres, server = session.addresses.postgres, session.addresses.s3
+    secrets = {*postgres.passwords.values(), server.secret_key, session.addresses.ui_password}
+    logs = [file.read_text(errors="replace") for file in stack.folder.rglob("*.log")]
+    assert any(conf["image_path"] in log for log in logs)
+    run = f"/api/v2/dags/landmark_search/dagRuns/{quote(run_id, safe='')}"
+    shown = [json.dumps(stack.api.call(f"{run}/taskInstances"))]
+    for task in ("extract_query", "rank_matches"):
+        xcom = stack.api.call(f"{run}/taskInstances/{task}/xcomEntries/return_value")
+        shown.append(json.dumps(xcom))
+    assert not [secret for secret in secrets for text in logs + shown if secret in text]
 
     # Each run says in the UI what it did: the batch by its name, the summary by its counts.
     tasks = stack.api.call("/api/v2/dags/landmark_index/dagRuns/~/taskInstances")["task_instances"]
