@@ -1,0 +1,30 @@
+"""The benchmark runs both sides and says which images it cannot use; how fast is not tested."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from landmark.benchmark import main
+from landmark.models import BUNDLED_MODEL
+
+
+def test_both_sides_are_measured_in_one_run(tmp_path, photograph, monkeypatch):
+    monkeypatch.setenv("LANDMARK_MODEL", str(BUNDLED_MODEL))
+    monkeypatch.setattr("landmark.benchmark.REFERENCE_PAIRS", 2)
+    for place in range(3):
+        (tmp_path / f"{place}.jpg").write_bytes(photograph(place, side=160))
+    out = tmp_path / "figures.json"
+    assert main(["matching", "--images", str(tmp_path), "--json", str(out)]) == 0
+    figures = json.loads(out.read_text())
+    assert figures["pairs"] == 6 and figures["reference_pairs"] == 2
+    assert figures["matching_ms_per_pair"] > 0
+    assert figures["ratio"] == pytest.approx(
+        figures["reference_ms_per_pair"] / figures["ms_per_pair"]
+    )
+
+
+def test_a_folder_without_images_is_named(tmp_path, capsys):
+    assert main(["matching", "--images", str(tmp_path)]) == 1
+    assert f"{tmp_path}: fewer than two images" in capsys.readouterr().err
