@@ -5,9 +5,6 @@ OMP_NUM_THREADS=1 python -m landmark.benchmark matching [--images DIR] [--json F
 
 from __future__ import annotations
 
-import argparse
-import json
-import logging
 import os
 import platform
 import sys
@@ -18,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from landmark.command import figures_parser, print_figures
 from landmark.errors import LandmarkError
 from landmark.extraction import load_extractor, resolve_model
 from landmark.features import LocalFeatures
@@ -90,27 +88,11 @@ def _ms_per_pair(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The program; returns its exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m landmark.benchmark",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = figures_parser("landmark.benchmark", __doc__)
     parser.add_argument("what", choices=["matching"])
     parser.add_argument("--images", type=Path, default=GALLERY, metavar="DIR")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
-    logging.getLogger("landmark").setLevel(logging.INFO)
-    try:
-        figures = measure_matching(options.images)
-    except LandmarkError as error:
-        print(error, file=sys.stderr)
-        return 1
-    text = json.dumps(figures, indent=1)
-    print(text)
-    if options.json:
-        options.json.write_text(text + "\n")
-    return 0
+    return print_figures(lambda: measure_matching(options.images), options.json)
 
 
 if __name__ == "__main__":

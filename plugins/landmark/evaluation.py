@@ -8,7 +8,6 @@ Radenović et al., 2018), or one folder for each place, where each image in turn
 
 from __future__ import annotations
 
-import argparse
 import json
 import logging
 import sys
@@ -22,6 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from landmark.cluster import open_client
+from landmark.command import figures_parser, print_figures
 from landmark.errors import LandmarkError
 from landmark.extraction import Extractor, load_extractor, resolve_model
 from landmark.features import LocalFeatures
@@ -341,28 +341,14 @@ def evaluate(path: Path, model: str | None = None, with_reference: bool = False)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The program; returns its exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m landmark.evaluation",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = figures_parser("landmark.evaluation", __doc__)
     parser.add_argument("folder", type=Path, metavar="DIR")
     parser.add_argument("--model", metavar="HANDLE", help="default: LANDMARK_MODEL")
     parser.add_argument("--compare", action="store_true", help="also measure DELF's own matching")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
-    logging.getLogger("landmark").setLevel(logging.INFO)
-    try:
-        figures = evaluate(options.folder, options.model, options.compare)
-    except LandmarkError as error:
-        print(error, file=sys.stderr)
-        return 1
-    text = json.dumps(figures, indent=1)
-    print(text)
-    if options.json:
-        options.json.write_text(text + "\n")
-    return 0
+    return print_figures(
+        lambda: evaluate(options.folder, options.model, options.compare), options.json
+    )
 
 
 if __name__ == "__main__":

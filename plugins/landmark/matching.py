@@ -42,7 +42,7 @@ def putative_matches(
     if not len(query) or not len(image):
         return np.empty((0, 2), np.intp)
     # numpy multiplies float16 by hand, and float32 by BLAS.
-    similarity = query.astype(np.float32) @ image.astype(np.float32).T
+    similarity = query.astype(np.float32, copy=False) @ image.astype(np.float32, copy=False).T
     nearest_image = similarity.argmax(axis=1)
     nearest_query = similarity.argmax(axis=0)
     index = np.arange(len(query))

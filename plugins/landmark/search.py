@@ -64,7 +64,7 @@ def compare(
     query: LocalFeatures, image: AnyFeatures, parameters: MatchingParameters = MatchingParameters()
 ) -> tuple[NDArray[np.intp], Verification]:
     """The putative matches [k, 2] (query, image) of two images, and which of them are inliers."""
-    pairs = _putative(query, image, parameters)
+    pairs = putative_matches(query.descriptors, image.descriptors, parameters.max_distance)
     return pairs, _verify(query, image, pairs, parameters)
 
 
@@ -86,10 +86,14 @@ def rank_images(
     """
     best = TopK(top_k, min_inliers)
     compared = 0
+    descriptors = query.descriptors.astype(np.float32)
     stream = iter(images)
     while chunk := list(islice(stream, IMAGES_PER_CHUNK)):
         compared += len(chunk)
-        matched = [(_putative(query, image, parameters), image) for image in chunk]
+        matched = [
+            (putative_matches(descriptors, image.descriptors, parameters.max_distance), image)
+            for image in chunk
+        ]
         matched.sort(key=lambda candidate: (-len(candidate[0]), candidate[1].image_path))
         for pairs, image in matched:
             if not best.can_enter(len(pairs), image.image_path):
@@ -229,12 +233,6 @@ def _rank_partition(
     """Runs on a Dask worker."""
     images = store.read_partition(model, partition.ids, query_path)
     return rank_images(query, images, top_k, min_inliers, parameters)
-
-
-def _putative(
-    query: LocalFeatures, image: AnyFeatures, parameters: MatchingParameters
-) -> NDArray[np.intp]:
-    return putative_matches(query.descriptors, image.descriptors, parameters.max_distance)
 
 
 def _verify(

@@ -1,0 +1,40 @@
+"""What our programs share: one JSON of figures, errors in one line, progress on stderr."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from landmark.errors import LandmarkError
+
+
+def figures_parser(module: str, description: str | None) -> argparse.ArgumentParser:
+    """A parser for ``python -m module`` with the option ``--json FILE``."""
+    parser = argparse.ArgumentParser(
+        prog=f"python -m {module}",
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
+    return parser
+
+
+def print_figures(measure: Callable[[], dict[str, Any]], file: Path | None) -> int:
+    """Measure, print the figures and write them to `file`; return the program's exit status."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("landmark").setLevel(logging.INFO)
+    try:
+        figures = measure()
+    except LandmarkError as error:
+        print(error, file=sys.stderr)
+        return 1
+    text = json.dumps(figures, indent=1)
+    print(text)
+    if file:
+        file.write_text(text + "\n")
+    return 0
