@@ -10,7 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from landmark.evaluation import REVISITED, Query, average_precision, evaluate, main, score
+from landmark.evaluation import (
+    REVISITED,
+    Query,
+    average_precision,
+    evaluate,
+    main,
+    read_labelled_folder,
+    score,
+)
 from landmark.models import BUNDLED_MODEL
 
 
@@ -60,15 +68,16 @@ def test_one_folder_for_each_place(places, tmp_path, capsys):
     assert figures["extract_seconds_per_image"] > 0
     assert figures["match_ms_per_pair"] > 0 and "reference" not in figures
     assert figures["verdicts"]["true_match"] == 1 and figures["verdicts"]["false_match"] == 0
+    assert figures["verdicts"]["absent_match"] == 0
     assert json.loads(capsys.readouterr().out) == figures
 
 
-def test_the_reference_is_measured_beside_ours(tmp_path, photograph):
+def test_the_reference_is_measured_beside_ours(tmp_path, photograph, extractor):
     for place in range(2):
         (tmp_path / str(place)).mkdir()
         for view in range(2):
             (tmp_path / str(place) / f"{view}.jpg").write_bytes(photograph(place, view, side=160))
-    figures = evaluate(tmp_path, str(BUNDLED_MODEL), with_reference=True)
+    figures = evaluate(read_labelled_folder(tmp_path), extractor, with_reference=True)
     assert figures["map"] == 1 and 0 < figures["reference"]["map"] <= 1
     assert figures["match_ms_per_pair"] < figures["reference"]["match_ms_per_pair"]
 

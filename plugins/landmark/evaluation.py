@@ -23,14 +23,15 @@ import numpy as np
 from landmark.cluster import open_client
 from landmark.command import figures_parser, print_figures
 from landmark.errors import LandmarkError
-from landmark.extraction import Extractor, load_extractor, resolve_model
-from landmark.features import LocalFeatures
+from landmark.extraction import load_extractor, resolve_model
+from landmark.features import FeatureExtractor, LocalFeatures
 from landmark.images import decode_image
 from landmark.ingest import is_image
+from landmark.matching import QueryDescriptors, putative_matches
 from landmark.progress import Progress
 from landmark.ranking import CERTAIN_INLIERS, MIN_INLIERS, Match
 from landmark.reference import reference_match
-from landmark.search import compare
+from landmark.search import MatchingParameters, verify_pairs
 from landmark.settings import load_settings
 
 logger = logging.getLogger(__name__)
@@ -196,7 +197,7 @@ def score(
 
 
 def extract_folder(
-    extractor: Extractor, folder: LabelledFolder
+    extractor: FeatureExtractor, folder: LabelledFolder
 ) -> tuple[dict[str, LocalFeatures], dict[str, LocalFeatures], float]:
     """The features of the images and of the queries, and the seconds an image took."""
     progress = Progress(len(folder.images) + len(folder.queries), "images extracted")
@@ -222,23 +223,36 @@ def extract_folder(
     return images, queries, progress.seconds / max(progress.done, 1)
 
 
-def our_match(query: LocalFeatures, image: LocalFeatures) -> tuple[int, int]:
-    """Inliers and putative matches of two images, as a search counts them."""
-    pairs, verification = compare(query, image)
-    return len(verification.inliers), len(pairs)
+# Of a query: what gives inliers and putative matches with an image.
+Matcher = Callable[[LocalFeatures], Callable[[LocalFeatures], tuple[int, int]]]
 
 
-Matcher = Callable[[LocalFeatures, LocalFeatures], tuple[int, int]]
+def our_matcher(query: LocalFeatures) -> Callable[[LocalFeatures], tuple[int, int]]:
+    """Inliers and putative matches as a search counts them."""
+    parameters = MatchingParameters()
+    descriptors = QueryDescriptors.of(query.descriptors)
+
+    def match(image: LocalFeatures) -> tuple[int, int]:
+        pairs = putative_matches(descriptors, image.descriptors, parameters.max_distance)
+        return len(verify_pairs(query, image, pairs, parameters).inliers), len(pairs)
+
+    return match
+
+
+def reference_matcher(query: LocalFeatures) -> Callable[[LocalFeatures], tuple[int, int]]:
+    """The same as DELF's own method counts them."""
+    return partial(reference_match, query)
 
 
 def _rank_query(
     name: str,
     queries: dict[str, LocalFeatures],
     images: dict[str, LocalFeatures],
-    match: Matcher,
+    matcher: Matcher,
 ) -> tuple[list[Match], float]:
     started = time.perf_counter()
-    matches = [Match(*match(queries[name], image), path) for path, image in images.items()]
+    match = matcher(queries[name])
+    matches = [Match(*match(image), path) for path, image in images.items()]
     seconds = time.perf_counter() - started
     return sorted(matches, key=lambda ranked: ranked.rank_key), seconds / max(len(images), 1)
 
@@ -247,15 +261,15 @@ def evaluate_matching(
     folder: LabelledFolder,
     images: dict[str, LocalFeatures],
     queries: dict[str, LocalFeatures],
-    match: Matcher,
+    matcher: Matcher,
     address: str = "local",
 ) -> dict[str, Any]:
     """Rank every image for every query, and score the rankings.
 
     Parameters
     ----------
-    match : callable
-        (query, image) -> inliers, putative matches.
+    matcher : callable
+        `our_matcher` or `reference_matcher`.
 
     Returns
     -------
@@ -266,7 +280,7 @@ def evaluate_matching(
     names = [query.image for query in folder.queries]
     with open_client(address) as client:
         shared = client.scatter([queries, images], broadcast=True, hash=False)
-        rank = partial(_rank_query, match=match)
+        rank = partial(_rank_query, matcher=matcher)
         tasks = client.map(rank, names, queries=shared[0], images=shared[1], pure=False)
         progress = Progress(len(names), "queries ranked")
         ranked: dict[str, list[Match]] = {}
@@ -284,19 +298,25 @@ def evaluate_matching(
 
 
 def verdict_shares(ranked: dict[str, list[Match]], queries: list[Query]) -> dict[str, float]:
-    """How often a pair's inliers reach the two thresholds of the verdict.
+    """How often inliers reach the two thresholds of the verdict.
 
     Returns
     -------
     dict
         ``false_uncertain``, ``false_match``: shares of the pairs of different places with at
         least `MIN_INLIERS`, `CERTAIN_INLIERS` inliers; ``true_uncertain``, ``true_match``: the
-        same of pairs of one place.
+        same of pairs of one place; ``absent_uncertain``, ``absent_match``: shares of the queries
+        that would get there if no image of their place were in the folder.
     """
     same: list[int] = []
     different: list[int] = []
+    absent: list[int] = []
     for query in queries:
         positive = query.easy | query.hard
+        others = positive | query.junk
+        absent.append(
+            max((m.inliers for m in ranked[query.image] if m.image_path not in others), default=0)
+        )
         for match in ranked[query.image]:
             if match.image_path in positive:
                 same.append(match.inliers)
@@ -304,38 +324,33 @@ def verdict_shares(ranked: dict[str, list[Match]], queries: list[Query]) -> dict
                 different.append(match.inliers)
     return {
         f"{kind}_{verdict}": float(np.mean(np.array(inliers or [0]) >= least))
-        for kind, inliers in (("false", different), ("true", same))
+        for kind, inliers in (("false", different), ("true", same), ("absent", absent))
         for verdict, least in (("uncertain", MIN_INLIERS), ("match", CERTAIN_INLIERS))
     }
 
 
-def evaluate(path: Path, model: str | None = None, with_reference: bool = False) -> dict[str, Any]:
-    """Measure a model and our matching on a labelled folder.
+def evaluate(
+    folder: LabelledFolder, extractor: FeatureExtractor, with_reference: bool = False
+) -> dict[str, Any]:
+    """Measure features and our matching on a labelled folder.
 
     Parameters
     ----------
-    path : Path
-        The folder.
-    model : str, optional
-        TF-Hub handle or a SavedModel's path; default `LANDMARK_MODEL`.
+    folder : LabelledFolder
+    extractor : FeatureExtractor
     with_reference : bool
         Also rank with the reference method; hundreds of times slower.
     """
-    folder = read_labelled_folder(path)
-    settings = load_settings(lambda name: model if name == "LANDMARK_MODEL" else None)
-    config = resolve_model(settings)
-    logger.info("%d images, %d queries, model %s", len(folder.images), len(folder.queries),
-                config.fingerprint)  # fmt: skip
-    images, queries, seconds = extract_folder(load_extractor(config), folder)
+    logger.info("%d images, %d queries", len(folder.images), len(folder.queries))
+    images, queries, seconds = extract_folder(extractor, folder)
     figures: dict[str, Any] = {
-        "model": config.fingerprint,
         "images": len(folder.images),
         "queries": len(folder.queries),
         "extract_seconds_per_image": seconds,
-        **evaluate_matching(folder, images, queries, our_match),
+        **evaluate_matching(folder, images, queries, our_matcher),
     }
     if with_reference:
-        figures["reference"] = evaluate_matching(folder, images, queries, reference_match)
+        figures["reference"] = evaluate_matching(folder, images, queries, reference_matcher)
     return figures
 
 
@@ -346,9 +361,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--model", metavar="HANDLE", help="default: LANDMARK_MODEL")
     parser.add_argument("--compare", action="store_true", help="also measure DELF's own matching")
     options = parser.parse_args(arguments)
-    return print_figures(
-        lambda: evaluate(options.folder, options.model, options.compare), options.json
-    )
+
+    def measure() -> dict[str, Any]:
+        folder = read_labelled_folder(options.folder)
+        settings = load_settings(lambda name: options.model if name == "LANDMARK_MODEL" else None)
+        model = resolve_model(settings)
+        logger.info("model %s", model.fingerprint)
+        figures = evaluate(folder, load_extractor(model), options.compare)
+        return {"model": model.fingerprint, **figures}
+
+    return print_figures(measure, options.json)
 
 
 if __name__ == "__main__":

@@ -98,10 +98,11 @@ class Extractor:
         descriptors = _unit_length(self._projected(_unit_length(raw.descriptors)))
         locations = _original_locations(raw.locations, pixels.shape[:2], (height, width))
         order = _strongest_first(raw, descriptors, self.model)
+        reduced = max(pixels.shape[:2]) / max(width, height)
         return LocalFeatures(
             locations=locations[order],
             descriptors=descriptors[order].astype(np.float16),
-            scales=raw.scales[order],
+            scales=raw.scales[order] * np.float32(reduced),
             attention=raw.attention[order],
             width=width,
             height=height,
@@ -220,7 +221,7 @@ def _strongest_first(
     raw: RawFeatures, descriptors: NDArray[np.float32], model: ModelConfig
 ) -> NDArray[np.intp]:
     """Indices of the features to keep, by attention; equal ones in the network's order."""
-    usable = np.isfinite(raw.attention) & np.isfinite(raw.scales)
+    usable = np.isfinite(raw.attention) & np.isfinite(raw.scales) & (raw.scales > 0)
     usable &= np.isfinite(raw.locations).all(axis=1)
     usable &= np.isfinite(descriptors).all(axis=1) & descriptors.any(axis=1)
     kept = np.flatnonzero(usable)

@@ -5,9 +5,22 @@ from __future__ import annotations
 import io
 import zipfile
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+
+class FeatureExtractor(Protocol):
+    """What gives features: `landmark.extraction.Extractor`, or one to measure beside it."""
+
+    def extract(self, data: bytes, name: str) -> LocalFeatures:
+        """The features of an image file's content; `name` is what messages call it."""
+        ...
+
+    def extract_pixels(self, pixels: NDArray[np.uint8], name: str) -> LocalFeatures:
+        """The features of RGB pixels [h, w, 3]."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,8 +36,8 @@ class LocalFeatures:
         Unit length up to rounding. float16 is what the table stores, so a fresh query and
         the same image read back compare alike, bit for bit.
     scales : float32 array [n]
-        The image pyramid's scale at which each feature was found, relative to the image
-        that the model saw: 2.0 is an enlarged image, hence a small structure.
+        How many px of what the model saw one px of the original became where each feature was
+        found, by reducing the image and by the pyramid: 2.0 is enlarged, hence a small structure.
     attention : float32 array [n]
         The model's score of each feature; the larger, the more telling. Descending.
     width, height : int

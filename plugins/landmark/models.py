@@ -17,6 +17,8 @@ from pydantic import ValidationError
 from landmark.errors import LandmarkError
 from landmark.settings import Settings
 
+# Part of each fingerprint; counts up when what is stored of an image changes its meaning.
+FEATURES_VERSION = 2
 BUNDLED_MODEL = "include/models/landmark-v1"
 DEFAULTS_FILE = "landmark.json"
 # The model's files of the extraction settings' names; the values are those of DELF's
@@ -90,6 +92,7 @@ class ModelConfig:
     def _identity(self) -> Iterator[bytes]:
         yield json.dumps(
             [
+                FEATURES_VERSION,
                 int(self.max_image_size_px),
                 [float(scale) for scale in self.image_scales],
                 int(self.max_features),

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import timezone
 from itertools import islice
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from dask.distributed import Client, as_completed
@@ -17,7 +17,7 @@ from landmark.bucket import read_object, write_object
 from landmark.errors import LandmarkError
 from landmark.features import LocalFeatures
 from landmark.images import decode_image
-from landmark.matching import putative_matches
+from landmark.matching import QueryDescriptors, putative_matches
 from landmark.progress import Progress
 from landmark.ranking import MIN_INLIERS, Match, TopK, verdict
 from landmark.report import PICTURE, SearchResult, draw_matches, read_query, read_result
@@ -64,8 +64,42 @@ def compare(
     query: LocalFeatures, image: AnyFeatures, parameters: MatchingParameters = MatchingParameters()
 ) -> tuple[NDArray[np.intp], Verification]:
     """The putative matches [k, 2] (query, image) of two images, and which of them are inliers."""
-    pairs = putative_matches(query.descriptors, image.descriptors, parameters.max_distance)
-    return pairs, _verify(query, image, pairs, parameters)
+    descriptors = QueryDescriptors.of(query.descriptors)
+    pairs = putative_matches(descriptors, image.descriptors, parameters.max_distance)
+    return pairs, verify_pairs(query, image, pairs, parameters)
+
+
+def verify_pairs(
+    query: LocalFeatures,
+    image: AnyFeatures,
+    pairs: NDArray[np.intp],
+    parameters: MatchingParameters,
+) -> Verification:
+    """Which of the putative matches [k, 2] (query, image) of two images are inliers."""
+    return verify(
+        query.locations[pairs[:, 0]],
+        image.locations[pairs[:, 1]],
+        query.side_px,
+        image.side_px,
+        query.scales[pairs[:, 0]] / image.scales[pairs[:, 1]],
+        parameters.verification,
+    )
+
+
+class Ranking(NamedTuple):
+    """The best of some images.
+
+    Parameters
+    ----------
+    matches : list of Match
+        Best first.
+    compared, verified : int
+        How many images there were, and how many of them had to be verified to know these.
+    """
+
+    matches: list[Match]
+    compared: int
+    verified: int
 
 
 def rank_images(
@@ -74,19 +108,11 @@ def rank_images(
     top_k: int,
     min_inliers: int,
     parameters: MatchingParameters = MatchingParameters(),
-) -> tuple[list[Match], int]:
-    """The best matches of a stream of images, exactly as if every one had been verified.
-
-    Returns
-    -------
-    matches : list of Match
-        Best first, at most `top_k`.
-    compared : int
-        How many images the stream held.
-    """
+) -> Ranking:
+    """The best `top_k` matches of a stream of images, exactly as if every one had been verified."""
     best = TopK(top_k, min_inliers)
-    compared = 0
-    descriptors = query.descriptors.astype(np.float32)
+    compared = verified = 0
+    descriptors = QueryDescriptors.of(query.descriptors)
     stream = iter(images)
     while chunk := list(islice(stream, IMAGES_PER_CHUNK)):
         compared += len(chunk)
@@ -98,9 +124,10 @@ def rank_images(
         for pairs, image in matched:
             if not best.can_enter(len(pairs), image.image_path):
                 break
-            inliers = _verify(query, image, pairs, parameters).inliers
+            verified += 1
+            inliers = verify_pairs(query, image, pairs, parameters).inliers
             best.add(Match(len(inliers), len(pairs), image.image_path))
-    return best.matches, compared
+    return Ranking(best.matches, compared, verified)
 
 
 def rank_table(
@@ -160,10 +187,13 @@ def rank_table(
     )
     progress = Progress(sum(partition.images for partition in partitions), "images compared")
     best = TopK(top_k, min_inliers)
-    for task, (matches, compared) in as_completed(tasks, with_results=True):
-        best.merge(matches)
-        progress.add(compared)
+    verified = 0
+    for task, part in as_completed(tasks, with_results=True):
+        best.merge(part.matches)
+        progress.add(part.compared)
+        verified += part.verified
         task.release()
+    logger.info("%d of %d images had to be verified", verified, progress.done)
     return SearchResult(
         query=query_path,
         model=model,
@@ -229,25 +259,10 @@ def _rank_partition(
     top_k: int,
     min_inliers: int,
     parameters: MatchingParameters,
-) -> tuple[list[Match], int]:
+) -> Ranking:
     """Runs on a Dask worker."""
     images = store.read_partition(model, partition.ids, query_path)
     return rank_images(query, images, top_k, min_inliers, parameters)
-
-
-def _verify(
-    query: LocalFeatures,
-    image: AnyFeatures,
-    pairs: NDArray[np.intp],
-    parameters: MatchingParameters,
-) -> Verification:
-    return verify(
-        query.locations[pairs[:, 0]],
-        image.locations[pairs[:, 1]],
-        query.side_px,
-        image.side_px,
-        parameters.verification,
-    )
 
 
 def _nothing_to_compare(store: Store, model: str) -> str:

@@ -62,12 +62,15 @@ class StoredImage(NamedTuple):
     locations : float32 array [n, 2]
         (y, x) px in the original image.
     descriptors : float16 array [n, d]
+    scales : float32 array [n]
+        As of `LocalFeatures`.
     """
 
     image_path: str
     side_px: int
     locations: NDArray[np.float32]
     descriptors: NDArray[np.float16]
+    scales: NDArray[np.float32]
 
 
 class Sweep(NamedTuple):
@@ -196,8 +199,8 @@ class Store:
         return etag, LocalFeatures(
             locations=_array(locations, "<f4", n, 2),
             descriptors=_array(descriptors, "<f2", n),
-            scales=_array(scales, "<f4", n)[:, 0],
-            attention=_array(attention, "<f4", n)[:, 0],
+            scales=np.frombuffer(scales, "<f4"),
+            attention=np.frombuffer(attention, "<f4"),
             width=width,
             height=height,
             global_descriptor=None if pooled is None else pooled.to_numpy(),
@@ -316,16 +319,18 @@ class Store:
             cursor = connection.cursor("landmark_partition", binary=True)
             cursor.itersize = ROWS_PER_FETCH
             cursor.execute(
-                "SELECT image_path, greatest(width, height), n_features, locations, descriptors"
-                f" FROM landmarks WHERE model = %s AND image_path <> %s AND {where} ORDER BY id",
+                "SELECT image_path, greatest(width, height), n_features, locations, descriptors,"
+                " scales FROM landmarks"
+                f" WHERE model = %s AND image_path <> %s AND {where} ORDER BY id",
                 [model, except_path, *values],
             )
-            for path, side, n, locations, descriptors in cursor:
+            for path, side, n, locations, descriptors, scales in cursor:
                 yield StoredImage(
                     path,
                     side,
                     _array(locations, "<f4", n, 2),
                     _array(descriptors, "<f2", n),
+                    np.frombuffer(scales, "<f4"),
                 )
 
     def nearest(

@@ -1,18 +1,36 @@
 """Putative matches -> inliers: those that agree with one affine transformation.
 
-RANSAC (Fischler and Bolles, 1981) with local optimisation (Chum, Matas and Kittler, "Locally
-Optimized RANSAC", 2003, section 2). All hypotheses are scored at once as one array operation, and
-drawn from a fixed seed: the same matches give the same inliers.
+Each match is one hypothesis, as it tells a shift, and by the scales of its two features a zoom
+(Philbin et al., "Object retrieval with large vocabularies and fast spatial matching", 2007,
+section 4.1). Photographs are upright, so a hypothesis needs no rotation; the affine transformation
+that is refitted to what agrees with it may turn. All hypotheses are tried at once: no sampling, no
+seed. The best are refitted while their threshold narrows (Chum, Matas and Kittler, "Locally
+Optimized RANSAC", 2003, section 2).
+
+Nothing here depends on the order of additions: locations are whole numbers, so that the sums of
+their products are exact. The same matches give the same inliers on every processor.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-MINIMAL_SAMPLE = 3
+# Locations are rounded to this fraction of an image's longest side: a fifth of a pixel at most.
+GRID = 8192
+# So many matches, evenly chosen, are hypotheses: where there are more, many agree.
+MAX_HYPOTHESES = 100
+# A network that sees an image at one size knows no scales: hypotheses then try these zooms.
+ZOOM_STEPS = np.array([1.0, 0.7, 1.4], np.float32)
+# Matches, itself included, that must agree with a hypothesis worth refitting, and how many are.
+MIN_SUPPORT = 5
+REFITTED = 32
+# Multiples of the residual threshold: a hypothesis knows no rotation, the last refit must be exact.
+HYPOTHESIS_RADIUS = 4.0
+REFIT_RADII = (2.5, 1.5, 1.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -24,24 +42,18 @@ class VerificationParameters:
     residual_threshold : float
         Largest distance between a transformed query location and its match, as a fraction of
         the other image's longest side: the same strictness at every resolution.
-    max_scale_change : float
+    zoom_tolerance : float
+        How many times larger or smaller a feature may be than the transformation makes it.
+    max_zoom : float
         Largest enlargement or reduction from one image to the other (times, both of one size).
     max_anisotropy : float
         Largest ratio of the two axes' scales: how far a circle may be squeezed.
-    trials : int
-        Minimal samples drawn; all of them are taken where there are no more.
-    refined : int
-        Of the best hypotheses, how many are refitted to their inliers.
-    seed : int
-        Of the sample drawing.
     """
 
-    residual_threshold: float = 0.02
-    max_scale_change: float = 6.0
+    residual_threshold: float = 0.015
+    zoom_tolerance: float = 2.0
+    max_zoom: float = 6.0
     max_anisotropy: float = 4.0
-    trials: int = 1000
-    refined: int = 8
-    seed: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,93 +75,146 @@ class Verification:
 NOTHING = Verification(np.empty(0, np.intp), None)
 
 
+@dataclass(frozen=True, eq=False)
+class Correspondences:
+    """Matched locations on the grid, and how much larger each feature is in the other image.
+
+    Parameters
+    ----------
+    source, target : float64 arrays [2, k]
+        y and x: whole numbers.
+    zoom : float64 array [k]
+        Relative to the images' sides.
+    """
+
+    source: NDArray[np.float64]
+    target: NDArray[np.float64]
+    zoom: NDArray[np.float64]
+
+    @cached_property
+    def terms(self) -> NDArray[np.float64]:
+        """What a fit sums over its matches, whole numbers: [k, 12]."""
+        (y, x), (v, u) = self.source, self.target
+        one = np.ones_like(y)
+        return np.stack([one, y, x, v, u, y * y, y * x, x * x, y * v, x * v, y * u, x * u], axis=1)
+
+
 def verify(
-    query: NDArray[np.float32],
-    image: NDArray[np.float32],
+    query: NDArray[np.floating],
+    image: NDArray[np.floating],
     query_side_px: int,
     image_side_px: int,
+    zoom: NDArray[np.floating] | float = 1.0,
     parameters: VerificationParameters = VerificationParameters(),
 ) -> Verification:
     """The largest set of matches that agree with one plausible affine transformation.
 
     Parameters
     ----------
-    query, image : float32 arrays [k, 2]
+    query, image : floating arrays [k, 2]
         (y, x) px of the matched features in the query image and in the other image, row by row.
     query_side_px, image_side_px : int
         The images' longest sides.
+    zoom : floating array [k] or float
+        How many times larger, in px, the feature is in the other image than in the query.
+        A match of which anything is not finite is no inlier.
 
     Returns
     -------
     Verification
-        Without inliers where there are fewer than three matches, or where no sample spans a
-        plausible transformation (collinear, mirrored, collapsed).
+        Without inliers where there are fewer than five matches, or where no hypothesis leads to
+        a plausible transformation (collinear, mirrored, collapsed).
     """
-    if len(query) < MINIMAL_SAMPLE:
+    zooms = np.broadcast_to(np.asarray(zoom, np.float64), len(query))
+    finite = np.isfinite(query.sum(axis=1) + image.sum(axis=1) + zooms)
+    if not finite.all():
+        kept = np.flatnonzero(finite)
+        found = verify(
+            query[kept], image[kept], query_side_px, image_side_px, zooms[kept], parameters
+        )
+        return Verification(kept[found.inliers], found.transform)
+    if len(query) < MIN_SUPPORT:
         return NOTHING
-    # Unit: the image's longest side. Thresholds become plain numbers.
-    source = query.astype(np.float64) / query_side_px
-    target = image.astype(np.float64) / image_side_px
-
-    samples = minimal_samples(len(source), parameters.trials, parameters.seed)
-    transforms = affine_of_samples(source[samples], target[samples])
-    transforms = transforms[plausible(transforms, parameters)]
-    if not len(transforms):
+    matches = Correspondences(
+        np.rint(query.T * (GRID / query_side_px)).astype(np.float64),
+        np.rint(image.T * (GRID / image_side_px)).astype(np.float64),
+        zooms * (query_side_px / image_side_px),
+    )
+    agreeing = hypotheses(matches, parameters)
+    if not len(agreeing):
         return NOTHING
-    counts = agreement(transforms, source, target, parameters).sum(axis=1)
-
-    best, best_inliers = None, np.zeros(len(source), bool)
-    for index in np.argsort(-counts, kind="stable")[: parameters.refined]:
-        transform, inliers = refine(transforms[index], source, target, parameters)
-        if inliers.sum() > best_inliers.sum():
-            best, best_inliers = transform, inliers
-    if best is None or best_inliers.sum() < MINIMAL_SAMPLE:
+    best, best_transform = np.zeros(len(query), bool), None
+    for radius in REFIT_RADII:
+        transforms = affine_fits(agreeing, matches)
+        transforms = transforms[plausible(transforms, parameters)]
+        if not len(transforms):
+            break
+        agreeing = agreement(transforms, matches, parameters, radius)
+        counts = agreeing.sum(axis=1)
+        if radius == 1.0 and counts.max() > best.sum():
+            best, best_transform = agreeing[counts.argmax()], transforms[counts.argmax()]
+    if best_transform is None:
         return NOTHING
-    in_px = best * image_side_px
-    in_px[:, :2] /= query_side_px
-    return Verification(np.flatnonzero(best_inliers), in_px)
+    in_px = best_transform * (image_side_px / GRID)
+    in_px[:, :2] *= GRID / query_side_px
+    return Verification(np.flatnonzero(best), in_px)
 
 
-def minimal_samples(n: int, trials: int, seed: int) -> NDArray[np.intp]:
-    """Triples of distinct indices below `n`, shape [<= trials, 3]: all of them if they are few."""
-    if n * (n - 1) * (n - 2) // 6 <= trials:
-        first, second, third = np.mgrid[:n, :n, :n]
-        return np.argwhere((first < second) & (second < third))
-    generator = np.random.Generator(np.random.PCG64(seed))
-    first = generator.integers(0, n, trials)
-    second = (first + generator.integers(1, n, trials)) % n
-    # Of the n - 2 left, skip over the two that are taken.
-    third = generator.integers(0, n - 2, trials)
-    third += third >= np.minimum(first, second)
-    third += third >= np.maximum(first, second)
-    return np.column_stack([first, second, third])
+def hypotheses(matches: Correspondences, parameters: VerificationParameters) -> NDArray[np.bool_]:
+    """Which matches agree with the best hypotheses, most agreement first.
+
+    Returns
+    -------
+    bool array [<= REFITTED, k]
+        May have no rows.
+    """
+    source, target, zoom = (
+        values.astype(np.float32) for values in (matches.source, matches.target, matches.zoom)
+    )
+    chosen = np.arange(len(zoom))
+    if len(chosen) > MAX_HYPOTHESES:
+        chosen = np.linspace(0, len(zoom) - 1, MAX_HYPOTHESES).astype(np.intp)
+    least, most = zoom.min(), zoom.max()
+    tried = zoom[chosen, None]
+    if least == most:
+        tried = (tried * ZOOM_STEPS).reshape(-1, 1)
+        chosen = np.repeat(chosen, len(ZOOM_STEPS))
+    y = target[0] - target[0, chosen, None] - tried * (source[0] - source[0, chosen, None])
+    x = target[1] - target[1, chosen, None] - tried * (source[1] - source[1, chosen, None])
+    radius = HYPOTHESIS_RADIUS * parameters.residual_threshold * GRID
+    agreeing = y * y + x * x <= np.float32(radius * radius)
+    if most > least:
+        tolerance = np.float32(parameters.zoom_tolerance)
+        agreeing &= (tried <= tolerance * zoom) & (zoom <= tolerance * tried)
+    support = agreeing.sum(axis=1)
+    best = np.argsort(-support, kind="stable")[:REFITTED]
+    return agreeing[best[support[best] >= MIN_SUPPORT]]
 
 
-def affine_of_samples(
-    source: NDArray[np.float64], target: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """The affine transformation through each three pairs of points.
+def affine_fits(members: NDArray[np.bool_], matches: Correspondences) -> NDArray[np.float64]:
+    """The affine transformation of least squares for each set of matches.
 
     Parameters
     ----------
-    source, target : float64 arrays [t, 3, 2]
+    members : bool array [t, k]
 
     Returns
     -------
     float64 array [t, 2, 3]
-        Not finite where the three source points lie on one line.
+        Of (y, x, 1) on the grid; not finite where the locations lie on one line.
     """
-    s1, s2 = source[:, 1] - source[:, 0], source[:, 2] - source[:, 0]
-    t1, t2 = target[:, 1] - target[:, 0], target[:, 2] - target[:, 0]
+    n, y, x, v, u, yy, yx, xx, yv, xv, yu, xu = (members.astype(np.float64) @ matches.terms).T
+    fits = np.empty((len(members), 2, 3))
     with np.errstate(divide="ignore", invalid="ignore"):
-        inverse = 1 / (s1[:, 0] * s2[:, 1] - s1[:, 1] * s2[:, 0])
-        transforms = np.empty((len(source), 2, 3))
-        transforms[:, :, 0] = (t1 * s2[:, 1:] - t2 * s1[:, 1:]) * inverse[:, None]
-        transforms[:, :, 1] = (t2 * s1[:, :1] - t1 * s2[:, :1]) * inverse[:, None]
-        transforms[:, :, 2] = target[:, 0] - np.einsum(
-            "tij,tj->ti", transforms[:, :, :2], source[:, 0]
-        )
-    return transforms
+        # Moments about the centre, times n squared: differences of exact whole numbers.
+        yy, yx, xx = n * yy - y * y, n * yx - y * x, n * xx - x * x
+        yv, xv, yu, xu = n * yv - y * v, n * xv - x * v, n * yu - y * u, n * xu - x * u
+        inverse = 1 / (yy * xx - yx * yx)
+        for row, yt, xt, t in ((0, yv, xv, v), (1, yu, xu, u)):
+            fits[:, row, 0] = a = (xx * yt - yx * xt) * inverse
+            fits[:, row, 1] = b = (yy * xt - yx * yt) * inverse
+            fits[:, row, 2] = (t - a * y - b * x) / n
+    return fits
 
 
 def plausible(
@@ -161,52 +226,40 @@ def plausible(
     singular values s1 >= s2 of the linear part: ``s1 * s2`` is its determinant and
     ``s1**2 + s2**2`` the sum of its squares, hence no decomposition is needed.
     """
-    linear = transforms[:, :, :2]
     with np.errstate(invalid="ignore", over="ignore"):
-        determinant = linear[:, 0, 0] * linear[:, 1, 1] - linear[:, 0, 1] * linear[:, 1, 0]
-        squares = np.square(linear).sum(axis=(1, 2))
+        determinant = determinants(transforms)
+        squares = np.square(transforms[:, :, :2]).sum(axis=(1, 2))
         ratio = parameters.max_anisotropy
         return (
             np.isfinite(transforms).all(axis=(1, 2))
-            & (determinant >= parameters.max_scale_change**-2)
-            & (determinant <= parameters.max_scale_change**2)
+            & (determinant >= parameters.max_zoom**-2)
+            & (determinant <= parameters.max_zoom**2)
             & (squares <= determinant * (ratio + 1 / ratio))
         )
 
 
+def determinants(transforms: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of the linear parts of transformations [t, 2, 3]: [t]."""
+    return transforms[:, 0, 0] * transforms[:, 1, 1] - transforms[:, 0, 1] * transforms[:, 1, 0]
+
+
 def agreement(
     transforms: NDArray[np.float64],
-    source: NDArray[np.float64],
-    target: NDArray[np.float64],
+    matches: Correspondences,
     parameters: VerificationParameters,
+    radius: float = 1.0,
 ) -> NDArray[np.bool_]:
     """Which matches [k] agree with which transformations [t, 2, 3]: bool [t, k]."""
-    y, x = (
-        transforms[:, axis, :2] @ source.T + transforms[:, axis, 2:] - target[:, axis]
-        for axis in (0, 1)
+    (sy, sx), (ty, tx) = matches.source, matches.target
+    a, b, c = transforms[:, 0].T[:, :, None]
+    y = a * sy + b * sx + c - ty
+    a, b, c = transforms[:, 1].T[:, :, None]
+    x = a * sy + b * sx + c - tx
+    distance = radius * parameters.residual_threshold * GRID
+    area = determinants(transforms)[:, None]
+    feature_area, tolerance = np.square(matches.zoom), parameters.zoom_tolerance**2
+    return (
+        (y * y + x * x <= distance * distance)
+        & (area <= tolerance * feature_area)
+        & (feature_area <= tolerance * area)
     )
-    return y * y + x * x <= parameters.residual_threshold**2
-
-
-def refine(
-    transform: NDArray[np.float64],
-    source: NDArray[np.float64],
-    target: NDArray[np.float64],
-    parameters: VerificationParameters,
-) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Refit a transformation to its inliers by least squares for as long as they grow.
-
-    Returns
-    -------
-    transform : float64 array [2, 3]
-    inliers : bool array [k]
-    """
-    inliers = agreement(transform[None], source, target, parameters)[0]
-    homogeneous = np.column_stack([source, np.ones(len(source))])
-    while True:
-        solution = np.linalg.lstsq(homogeneous[inliers], target[inliers], rcond=None)[0]
-        refitted = np.ascontiguousarray(solution.T)
-        agreeing = agreement(refitted[None], source, target, parameters)[0]
-        if not plausible(refitted[None], parameters)[0] or agreeing.sum() <= inliers.sum():
-            return transform, inliers
-        transform, inliers = refitted, agreeing

@@ -1,0 +1,1 @@
+"""What is measured beside the product: its choices, and other features in its engine."""
