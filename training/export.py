@@ -83,7 +83,9 @@ class Extractor(tf.Module):
         scales = tf.zeros([0])
         attention = tf.zeros([0])
         for scale in image_scales:
+            # One scale after the other: at once they would take the memory of all.
             tf.autograph.experimental.set_loop_options(
+                parallel_iterations=1,
                 shape_invariants=[
                     (locations, tf.TensorShape([None, 2])),
                     (descriptors, tf.TensorShape([None, size])),

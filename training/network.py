@@ -58,6 +58,14 @@ class Convolution(tf.Module):
         self.variance.assign_sub((1 - _BATCH_NORM_MOMENTUM) * (self.variance - variance))
         return y
 
+    def at_points(self, x: tf.Tensor) -> tf.Tensor:
+        """Map [b, n, inputs] to [b, n, outputs]; of a layer of size 1 without normalisation.
+
+        As a product of matrices: on some processors TensorFlow's convolution of no points at all
+        (n = 0) is an error, or writes where it must not.
+        """
+        return tf.tensordot(x, self.kernel[0, 0], 1) + self.bias
+
     def folded(self) -> tuple[tf.Tensor, tf.Tensor]:
         """Kernel and bias of the plain convolution that inference amounts to."""
         if not self.normalised:
@@ -153,9 +161,8 @@ class Network(tf.Module):
             bilinear_samples(level, (locations + 0.5) / stride - 0.5)
             for level, stride in zip(levels, STRIDES, strict=True)
         ]
-        x = tf.concat(sampled, axis=2)[:, :, tf.newaxis]
-        x = self.descriptor_output(tf.nn.relu(self.descriptor_hidden(x)))
-        return tf.math.l2_normalize(x[:, :, 0], axis=2)
+        x = tf.nn.relu(self.descriptor_hidden.at_points(tf.concat(sampled, axis=2)))
+        return tf.math.l2_normalize(self.descriptor_output.at_points(x), axis=2)
 
 
 def bilinear_samples(maps: tf.Tensor, locations: tf.Tensor) -> tf.Tensor:
