@@ -91,7 +91,7 @@ class Extractor(tf.Module):
                     (descriptors, tf.TensorShape([None, size])),
                     (scales, tf.TensorShape([None])),
                     (attention, tf.TensorShape([None])),
-                ]
+                ],
             )
             found = self._at_scale(image, scale, score_threshold, max_feature_num)
             locations = tf.concat([locations, found[0]], axis=0)

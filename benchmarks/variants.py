@@ -1,0 +1,152 @@
+"""How the ranking changes with each choice of the engine: the table of README.md beside this file.
+
+    PYTHONPATH=plugins python -m benchmarks.variants DIR [DIR …] [--features rootsift]
+
+Each line changes one thing. Features are extracted once, pairs are matched and verified by every
+variant; prints mean average precision, the inliers that one in a thousand pairs of different
+places reaches, the share of pairs of one place above that, and milliseconds a pair.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.rootsift import RootSift
+from landmark import verification
+from landmark.evaluation import extract_folder, read_labelled_folder, score
+from landmark.extraction import load_extractor, resolve_model
+from landmark.features import FeatureExtractor, LocalFeatures
+from landmark.matching import QueryDescriptors, putative_matches
+from landmark.ranking import Match
+from landmark.search import MatchingParameters, verify_pairs
+from landmark.settings import load_settings
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One change: of a constant of `landmark.verification`, or of a parameter."""
+
+    name: str
+    constants: dict[str, Any] = field(default_factory=dict)
+    max_distance: float = MatchingParameters().max_distance
+    verification: dict[str, float] = field(default_factory=dict)
+    knows_scales: bool = True
+
+
+VARIANTS = [
+    Variant("as it is"),
+    *(Variant(f"distance below {d}", max_distance=d) for d in (0.7, 0.75, 0.85, 0.9)),
+    *(
+        Variant(f"residual {r} of the side", verification={"residual_threshold": r})
+        for r in (0.01, 0.02, 0.03)
+    ),
+    Variant("any size of a feature agrees", verification={"zoom_tolerance": 1e6}),
+    Variant("size within 1.5 times", verification={"zoom_tolerance": 1.5}),
+    Variant("scales not used at all", knows_scales=False),
+    Variant("one zoom a hypothesis", constants={"ZOOM_STEPS": np.ones(1, np.float32)}),
+    Variant("hypotheses: 3 radii", constants={"HYPOTHESIS_RADIUS": 3.0}),
+    Variant("hypotheses: 6 radii", constants={"HYPOTHESIS_RADIUS": 6.0}),
+    Variant("support of 4", constants={"MIN_SUPPORT": 4}),
+    Variant("support of 7", constants={"MIN_SUPPORT": 7}),
+    Variant("one refit", constants={"REFIT_RADII": (1.0,)}),
+    Variant("8 hypotheses refitted", constants={"REFITTED": 8}),
+    Variant("400 matches are hypotheses", constants={"MAX_HYPOTHESES": 400}),
+    Variant("squeezed to 2 at most", verification={"max_anisotropy": 2.0}),
+    Variant("zoomed to 3 at most", verification={"max_zoom": 3.0}),
+]
+
+# What the forked processes read.
+_images: dict[str, LocalFeatures] = {}
+_queries: dict[str, LocalFeatures] = {}
+
+
+def rank(job: tuple[str, Variant]) -> tuple[str, list[Match]]:
+    """All images for one query, best first."""
+    name, variant = job
+    for constant, value in variant.constants.items():
+        setattr(verification, constant, value)
+    parameters = MatchingParameters(
+        variant.max_distance,
+        replace(verification.VerificationParameters(), **variant.verification),
+    )
+    query = _known(_queries[name], variant)
+    descriptors = QueryDescriptors.of(query.descriptors)
+    matches = []
+    for path, image in _images.items():
+        pairs = putative_matches(descriptors, image.descriptors, parameters.max_distance)
+        inliers = verify_pairs(query, _known(image, variant), pairs, parameters).inliers
+        matches.append(Match(len(inliers), len(pairs), path))
+    return name, sorted(matches, key=lambda match: match.rank_key)
+
+
+def _known(features: LocalFeatures, variant: Variant) -> LocalFeatures:
+    if variant.knows_scales:
+        return features
+    return replace(features, scales=np.full(len(features), 1 / features.side_px, np.float32))
+
+
+def measure(folder_path: Path, extractor: FeatureExtractor) -> None:
+    """Print a folder's table, a line as soon as it is known."""
+    folder = read_labelled_folder(folder_path)
+    images, queries, _ = extract_folder(extractor, folder)
+    _images.clear(), _images.update(images)
+    _queries.clear(), _queries.update(queries)
+    print(f"\n| {folder_path.name} | {' | '.join(folder.protocols)} | 1 in 1,000 | above | ms |")
+    print("|---" * (len(folder.protocols) + 4) + "|")
+    for variant in VARIANTS:
+        started = time.perf_counter()
+        # New processes for each: what a variant sets is gone with them.
+        with multiprocessing.get_context("fork").Pool() as pool:
+            rankings = dict(pool.map(rank, [(name, variant) for name in queries], chunksize=1))
+            processes = pool._processes  # type: ignore[attr-defined]
+        seconds = (time.perf_counter() - started) * processes
+        scores = score(
+            {name: [match.image_path for match in found] for name, found in rankings.items()},
+            folder.queries,
+            folder.protocols,
+        )
+        same, different = [], []
+        for query in folder.queries:
+            for match in rankings[query.image]:
+                if match.image_path in query.easy | query.hard:
+                    same.append(match.inliers)
+                elif match.image_path not in query.junk:
+                    different.append(match.inliers)
+        floor = int(np.quantile(different, 0.999))
+        shown = " | ".join(f"{scores[name]:.3f}" for name in folder.protocols)
+        above = np.mean(np.array(same) > floor)
+        ms = 1000 * seconds / len(queries) / len(images)
+        print(f"| {variant.name} | {shown} | {floor} | {above:.1%} | {ms:.2f} |", flush=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The program."""
+    parser = argparse.ArgumentParser(
+        prog="benchmarks.variants",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("folders", type=Path, nargs="+", metavar="DIR")
+    parser.add_argument("--features", choices=["model", "rootsift"], default="model")
+    options = parser.parse_args(arguments)
+    for folder in options.folders:
+        if options.features == "rootsift":
+            files = list(read_labelled_folder(folder).images.values())
+            extractor: FeatureExtractor = RootSift(files)
+        else:
+            extractor = load_extractor(resolve_model(load_settings()))
+        measure(folder, extractor)
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    main()
