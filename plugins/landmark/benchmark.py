@@ -6,7 +6,6 @@ OMP_NUM_THREADS=1 python -m landmark.benchmark matching [--images DIR] [--json F
 from __future__ import annotations
 
 import os
-import platform
 import sys
 import time
 import tracemalloc
@@ -128,7 +127,6 @@ def measure_matching(extractor: FeatureExtractor, files: Sequence[Path]) -> dict
         "buffer_mb": _buffer_bytes(features[0], images) / 1e6,
         "int8_tiles": INT8_TILES,
         "threads": os.environ.get("OMP_NUM_THREADS", "all"),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
     }
 
 
