@@ -19,7 +19,7 @@ BORDER_PX = 8
 
 DEFAULTS = {
     "max_image_size": 800,
-    "image_scales": [1.0],
+    "image_scales": [0.5, 1.0],
     "max_features": 1000,
     "score_threshold": 0.1,
 }
