@@ -47,10 +47,12 @@ class QueryDescriptors:
     def of(cls, descriptors: NDArray[np.floating]) -> QueryDescriptors:
         """From descriptors of unit length, floating [n, d]."""
         values = whole_numbers(descriptors)
-        columns: Any = values.astype(np.float32).T
-        if INT8_TILES and values.size:
-            columns = numkong.dots_pack(values, dtype="int8")
         n, d = values.shape
+        columns: Any
+        if INT8_TILES and n:
+            columns = numkong.dots_pack(values, dtype="int8")
+        else:
+            columns = values.astype(np.float32).T
         return cls(n, d, columns)
 
 
