@@ -12,14 +12,13 @@ from landmark.models import BUNDLED_MODEL
 
 def test_both_sides_are_measured_in_one_run(tmp_path, photograph, monkeypatch):
     monkeypatch.setenv("LANDMARK_MODEL", str(BUNDLED_MODEL))
-    monkeypatch.setattr("landmark.benchmark.REFERENCE_PAIRS", 2)
     monkeypatch.setattr("landmark.benchmark.STREAMED_IMAGES", 10)
     for place in range(3):
         (tmp_path / f"{place}.jpg").write_bytes(photograph(place, side=160))
     out = tmp_path / "figures.json"
     assert main(["matching", "--images", str(tmp_path), "--json", str(out)]) == 0
     figures = json.loads(out.read_text())
-    assert figures["pairs"] == 6 and figures["reference_pairs"] == 2
+    assert figures["pairs"] == 6 and figures["reference_pairs"] == 3
     assert figures["ms_per_pair"] == pytest.approx(
         figures["matching_ms_per_pair"] + figures["verification_ms_per_pair"]
     )

@@ -9,7 +9,8 @@ import os
 import sys
 import time
 import tracemalloc
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,6 @@ from landmark.store import StoredImage
 
 GALLERY = Path(__file__).resolve().parents[2] / "include" / "gallery" / "images"
 IMAGES = 40
-REFERENCE_PAIRS = 40
 TOP_K = 10
 STREAMED_IMAGES = 1000
 
@@ -47,15 +47,16 @@ def choose_images(folder: Path) -> list[Path]:
     files = sorted(file for file in folder.rglob("*") if file.is_file() and is_image(file.name))
     if len(files) < 2:
         raise LandmarkError(f"{folder}: fewer than two images; name another folder with --images")
-    return _evenly(files, IMAGES)
+    evenly = np.linspace(0, len(files) - 1, min(IMAGES, len(files)), dtype=int)
+    return [files[index] for index in evenly]
 
 
 def measure_matching(extractor: FeatureExtractor, files: Sequence[Path]) -> dict[str, Any]:
     """Milliseconds a pair on this core: ours, its stages, the reference, and their ratio.
 
-    Each image is compared with every other: mostly different places, as in a search. The
-    reference gets an even choice of the same pairs, in turn with ours, so that both meet the same
-    machine.
+    Each image in turn is the query and is compared with every other: mostly different places, as
+    in a search. The reference gets one of these pairs for each query, in turn with ours, so that
+    both meet the same machine.
 
     Returns
     -------
@@ -68,60 +69,53 @@ def measure_matching(extractor: FeatureExtractor, files: Sequence[Path]) -> dict
     """
     features = _extract(extractor, files)
     images = [_stored(found, str(index)) for index, found in enumerate(features)]
-    queries = [QueryDescriptors.of(found.descriptors) for found in features]
-    parameters = MatchingParameters()
-    pairs = [(i, j) for i in range(len(images)) for j in range(len(images)) if i != j]
-    few = _evenly(pairs, REFERENCE_PAIRS)
-
-    def match(i: int, j: int) -> Any:
-        return putative_matches(queries[i], images[j].descriptors, parameters.max_distance)
-
-    matched = {pair: match(*pair) for pair in pairs}
-
-    def verify(i: int, j: int) -> None:
-        verify_pairs(features[i], images[j], matched[i, j], parameters)
-
-    def product(i: int, j: int) -> None:
-        np.matmul(singles[i], singles[j].T, out=products[: len(singles[i]), : len(singles[j])])
-
     singles = [found.descriptors.astype(np.float32) for found in features]
     most = max(len(found) for found in features)
-    products = np.empty((most, most), np.float32)
-
-    def reference(i: int, j: int) -> None:
-        reference_match(features[i], features[j])
-
-    reference(*pairs[0])  # imports at the first call are not the pair's cost
-    seconds = dict.fromkeys(("match", "verify", "product", "search", "reference"), 0.0)
-    verified = 0
-    progress = Progress(len(few), "rounds measured")
-    for number, pair in enumerate(few):
-        some = pairs[number :: len(few)]
-        seconds["reference"] += _seconds(reference, [pair]) / len(few)
-        seconds["match"] += _seconds(match, some) / len(pairs)
-        seconds["verify"] += _seconds(verify, some) / len(pairs)
-        seconds["product"] += _seconds(product, some) / len(pairs)
+    buffer = np.empty((most, most), np.float32)
+    parameters = MatchingParameters()
+    stages = ("match", "verify", "product", "search", "reference")
+    seconds = dict.fromkeys(stages, 0.0)
+    putatives = verified = pairs = 0
+    reference_match(features[0], features[1])  # imports at the first call are not the pair's cost
+    progress = Progress(len(images), "queries measured")
+    for number, query in enumerate(features):
+        others = images[:number] + images[number + 1 :]
+        descriptors = QueryDescriptors.of(query.descriptors)
+        with _timed(seconds, "match"):
+            matched = [
+                putative_matches(descriptors, image.descriptors, parameters.max_distance)
+                for image in others
+            ]
+        with _timed(seconds, "verify"):
+            for image, found in zip(others, matched, strict=True):
+                verify_pairs(query, image, found, parameters)
+        with _timed(seconds, "product"):
+            for single in singles[:number] + singles[number + 1 :]:
+                products = buffer[: len(query), : len(single)]
+                np.matmul(singles[number], single.T, out=products)
+        with _timed(seconds, "search"):
+            verified += rank_images(query, others, TOP_K, MIN_INLIERS, parameters).verified
+        with _timed(seconds, "reference"):
+            reference_match(query, features[(number + len(images) // 2) % len(images)])
+        pairs += len(others)
+        putatives += sum(len(found) for found in matched)
         progress.add()
-    for query in range(len(images)):
-        others = images[:query] + images[query + 1 :]
-        started = time.perf_counter()
-        verified += rank_images(features[query], others, TOP_K, MIN_INLIERS, parameters).verified
-        seconds["search"] += (time.perf_counter() - started) / len(pairs)
-    ms = {name: 1000 * value for name, value in seconds.items()}
+    ms = {name: 1000 * total / pairs for name, total in seconds.items()}
+    ms["reference"] *= pairs / len(images)
     ours = ms["match"] + ms["verify"]
     return {
         "features_per_image": float(np.mean([len(found) for found in features])),
         "dimensions": features[0].descriptors.shape[1],
-        "pairs": len(pairs),
-        "putatives_per_pair": float(np.mean([len(found) for found in matched.values()])),
+        "pairs": pairs,
+        "putatives_per_pair": putatives / pairs,
         "ms_per_pair": ours,
         "matching_ms_per_pair": ms["match"],
         "verification_ms_per_pair": ms["verify"],
         "search_ms_per_pair": ms["search"],
-        "verifications_saved": 1 - verified / len(pairs),
+        "verifications_saved": 1 - verified / pairs,
         "float32_product_ms_per_pair": ms["product"],
         "ratio_to_peak": ms["product"] / ms["match"],
-        "reference_pairs": len(few),
+        "reference_pairs": len(images),
         "reference_ms_per_pair": ms["reference"],
         "ratio": ms["reference"] / ours,
         "buffer_mb": _buffer_bytes(features[0], images) / 1e6,
@@ -145,15 +139,11 @@ def _stored(features: LocalFeatures, path: str) -> StoredImage:
     )
 
 
-def _evenly(values: Sequence[Any], n: int) -> list[Any]:
-    return [values[i] for i in np.linspace(0, len(values) - 1, min(n, len(values)), dtype=int)]
-
-
-def _seconds(work: Callable[[int, int], Any], pairs: Sequence[tuple[int, int]]) -> float:
+@contextmanager
+def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
     started = time.perf_counter()
-    for pair in pairs:
-        work(*pair)
-    return time.perf_counter() - started
+    yield
+    seconds[stage] += time.perf_counter() - started
 
 
 def _buffer_bytes(query: LocalFeatures, images: Sequence[StoredImage]) -> int:
