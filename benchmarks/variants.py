@@ -39,7 +39,6 @@ class Variant:
     constants: dict[str, Any] = field(default_factory=dict)
     max_distance: float = MatchingParameters().max_distance
     verification: dict[str, float] = field(default_factory=dict)
-    knows_scales: bool = True
 
 
 VARIANTS = [
@@ -51,7 +50,6 @@ VARIANTS = [
     ),
     Variant("any size of a feature agrees", verification={"zoom_tolerance": 1e6}),
     Variant("size within 1.5 times", verification={"zoom_tolerance": 1.5}),
-    Variant("scales not used at all", knows_scales=False),
     Variant("one zoom a hypothesis", constants={"ZOOM_STEPS": np.ones(1, np.float32)}),
     Variant("hypotheses: 3 radii", constants={"HYPOTHESIS_RADIUS": 3.0}),
     Variant("hypotheses: 6 radii", constants={"HYPOTHESIS_RADIUS": 6.0}),
@@ -78,20 +76,14 @@ def rank(job: tuple[str, Variant]) -> tuple[str, list[Match]]:
         variant.max_distance,
         replace(verification.VerificationParameters(), **variant.verification),
     )
-    query = _known(_queries[name], variant)
+    query = _queries[name]
     descriptors = QueryDescriptors.of(query.descriptors)
     matches = []
     for path, image in _images.items():
         pairs = putative_matches(descriptors, image.descriptors, parameters.max_distance)
-        inliers = verify_pairs(query, _known(image, variant), pairs, parameters).inliers
+        inliers = verify_pairs(query, image, pairs, parameters).inliers
         matches.append(Match(len(inliers), len(pairs), path))
     return name, sorted(matches, key=lambda match: match.rank_key)
-
-
-def _known(features: LocalFeatures, variant: Variant) -> LocalFeatures:
-    if variant.knows_scales:
-        return features
-    return replace(features, scales=np.full(len(features), 1 / features.side_px, np.float32))
 
 
 def measure(folder_path: Path, extractor: FeatureExtractor) -> None:
