@@ -83,7 +83,8 @@ class Extractor(tf.Module):
         scales = tf.zeros([0])
         attention = tf.zeros([0])
         for scale in image_scales:
-            # One scale after the other: at once they would take the memory of all.
+            # One scale after the other: at once they take the memory of all, and TensorFlow 2.21
+            # crashed now and then on processors with AMX.
             tf.autograph.experimental.set_loop_options(
                 parallel_iterations=1,
                 shape_invariants=[

@@ -62,7 +62,7 @@ class Convolution(tf.Module):
         """Map [b, n, inputs] to [b, n, outputs]; of a layer of size 1 without normalisation.
 
         As a product of matrices: on some processors TensorFlow's convolution of no points at all
-        (n = 0) is an error, or writes where it must not.
+        (n = 0) is an error.
         """
         return tf.tensordot(x, self.kernel[0, 0], 1) + self.bias
 
