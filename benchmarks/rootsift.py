@@ -43,7 +43,6 @@ class RootSift:
     def __init__(self, files: Sequence[Path]) -> None:
         cv2.setNumThreads(1)
         self._sift = cv2.SIFT_create(nfeatures=MAX_FEATURES)
-        self.mean, self.components = np.zeros(128, np.float32), np.eye(128, DIMENSIONS)
         some = [
             self._detect(_pixels(file.read_bytes(), file.name))[1][:SAMPLED_PER_IMAGE]
             for file in files[:: -(-len(files) // SAMPLED_IMAGES)]

@@ -22,12 +22,17 @@ import numpy as np
 
 from benchmarks.rootsift import RootSift
 from landmark import verification
-from landmark.evaluation import extract_folder, read_labelled_folder, score
+from landmark.evaluation import (
+    extract_folder,
+    inliers_by_place,
+    our_matcher,
+    read_labelled_folder,
+    score,
+)
 from landmark.extraction import load_extractor, resolve_model
 from landmark.features import FeatureExtractor, LocalFeatures
-from landmark.matching import QueryDescriptors, putative_matches
 from landmark.ranking import Match
-from landmark.search import MatchingParameters, verify_pairs
+from landmark.search import MatchingParameters
 from landmark.settings import load_settings
 
 
@@ -76,13 +81,8 @@ def rank(job: tuple[str, Variant]) -> tuple[str, list[Match]]:
         variant.max_distance,
         replace(verification.VerificationParameters(), **variant.verification),
     )
-    query = _queries[name]
-    descriptors = QueryDescriptors.of(query.descriptors)
-    matches = []
-    for path, image in _images.items():
-        pairs = putative_matches(descriptors, image.descriptors, parameters.max_distance)
-        inliers = verify_pairs(query, image, pairs, parameters).inliers
-        matches.append(Match(len(inliers), len(pairs), path))
+    match = our_matcher(_queries[name], parameters)
+    matches = [Match(*match(image), path) for path, image in _images.items()]
     return name, sorted(matches, key=lambda match: match.rank_key)
 
 
@@ -106,16 +106,10 @@ def measure(folder_path: Path, extractor: FeatureExtractor) -> None:
             folder.queries,
             folder.protocols,
         )
-        same, different = [], []
-        for query in folder.queries:
-            for match in rankings[query.image]:
-                if match.image_path in query.easy | query.hard:
-                    same.append(match.inliers)
-                elif match.image_path not in query.junk:
-                    different.append(match.inliers)
+        same, different = map(np.concatenate, inliers_by_place(rankings, folder.queries))
         floor = int(np.quantile(different, 0.999))
         shown = " | ".join(f"{scores[name]:.3f}" for name in folder.protocols)
-        above = np.mean(np.array(same) > floor)
+        above = np.mean(same > floor)
         ms = 1000 * seconds / len(queries) / len(images)
         print(f"| {variant.name} | {shown} | {floor} | {above:.1%} | {ms:.2f} |", flush=True)
 

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -223,13 +224,16 @@ def extract_folder(
     return images, queries, progress.seconds / max(progress.done, 1)
 
 
+AS_A_SEARCH = MatchingParameters()
+
 # Of a query: what gives inliers and putative matches with an image.
 Matcher = Callable[[LocalFeatures], Callable[[LocalFeatures], tuple[int, int]]]
 
 
-def our_matcher(query: LocalFeatures) -> Callable[[LocalFeatures], tuple[int, int]]:
+def our_matcher(
+    query: LocalFeatures, parameters: MatchingParameters = AS_A_SEARCH
+) -> Callable[[LocalFeatures], tuple[int, int]]:
     """Inliers and putative matches as a search counts them."""
-    parameters = MatchingParameters()
     descriptors = QueryDescriptors.of(query.descriptors)
 
     def match(image: LocalFeatures) -> tuple[int, int]:
@@ -297,6 +301,20 @@ def evaluate_matching(
     }
 
 
+def inliers_by_place(
+    ranked: dict[str, list[Match]], queries: list[Query]
+) -> tuple[list[list[int]], list[list[int]]]:
+    """For each query the inliers with images of its place, and with those of other places."""
+    same, different = [], []
+    for query in queries:
+        positive = query.easy | query.hard
+        matches = ranked[query.image]
+        same.append([match.inliers for match in matches if match.image_path in positive])
+        others = positive | query.junk
+        different.append([match.inliers for match in matches if match.image_path not in others])
+    return same, different
+
+
 def verdict_shares(ranked: dict[str, list[Match]], queries: list[Query]) -> dict[str, float]:
     """How often inliers reach the two thresholds of the verdict.
 
@@ -308,23 +326,15 @@ def verdict_shares(ranked: dict[str, list[Match]], queries: list[Query]) -> dict
         same of pairs of one place; ``absent_uncertain``, ``absent_match``: shares of the queries
         that would get there if no image of their place were in the folder.
     """
-    same: list[int] = []
-    different: list[int] = []
-    absent: list[int] = []
-    for query in queries:
-        positive = query.easy | query.hard
-        others = positive | query.junk
-        absent.append(
-            max((m.inliers for m in ranked[query.image] if m.image_path not in others), default=0)
-        )
-        for match in ranked[query.image]:
-            if match.image_path in positive:
-                same.append(match.inliers)
-            elif match.image_path not in query.junk:
-                different.append(match.inliers)
+    same, different = inliers_by_place(ranked, queries)
+    pairs = {
+        "false": list(chain.from_iterable(different)),
+        "true": list(chain.from_iterable(same)),
+        "absent": [max(inliers, default=0) for inliers in different],
+    }
     return {
         f"{kind}_{verdict}": float(np.mean(np.array(inliers or [0]) >= least))
-        for kind, inliers in (("false", different), ("true", same), ("absent", absent))
+        for kind, inliers in pairs.items()
         for verdict, least in (("uncertain", MIN_INLIERS), ("match", CERTAIN_INLIERS))
     }
 
