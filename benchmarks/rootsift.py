@@ -1,7 +1,4 @@
-"""RootSIFT features in our engine, to compare ours with.
-
-    PYTHONPATH=plugins python -m benchmarks.rootsift evaluation DIR [--compare] [--json FILE]
-    PYTHONPATH=plugins python -m benchmarks.rootsift matching DIR [--json FILE]
+"""RootSIFT features, to compare ours with.
 
 SIFT (Lowe, 2004) as OpenCV has it, square-rooted (Arandjelović and Zisserman, "Three things
 everyone should know to improve object retrieval", 2012, section 3), projected to the 40 principal
@@ -18,14 +15,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from landmark.benchmark import choose_images, measure_matching
-from landmark.command import figures_parser, print_figures
-from landmark.evaluation import evaluate, read_labelled_folder
 from landmark.features import LocalFeatures
 from landmark.images import decode_image, shrink
 
 MAX_IMAGE_SIZE_PX = 800
 MAX_FEATURES = 1000
+# Of putative matches: what ranks best with them, see README.md.
+MAX_DISTANCE = 0.7
 DIMENSIONS = 40
 SAMPLED_PER_IMAGE = 200
 SAMPLED_IMAGES = 300
@@ -88,26 +84,3 @@ class RootSift:
 
 def _pixels(data: bytes, name: str) -> NDArray[np.uint8]:
     return decode_image(data, name, max_size_px=sys.maxsize).pixels
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The program; returns its exit status."""
-    parser = figures_parser("benchmarks.rootsift", __doc__)
-    parser.add_argument("what", choices=["evaluation", "matching"])
-    parser.add_argument("folder", type=Path, metavar="DIR")
-    parser.add_argument("--compare", action="store_true", help="also measure DELF's own matching")
-    options = parser.parse_args(arguments)
-
-    def measure() -> dict[str, object]:
-        if options.what == "matching":
-            files = choose_images(options.folder)
-            return {"model": "rootsift-40", **measure_matching(RootSift(files), files)}
-        folder = read_labelled_folder(options.folder)
-        extractor = RootSift(list(folder.images.values()))
-        return {"model": "rootsift-40", **evaluate(folder, extractor, options.compare)}
-
-    return print_figures(measure, options.json)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,6 +1,6 @@
 """How the ranking changes with each choice of the engine: the table of README.md beside this file.
 
-    PYTHONPATH=plugins python -m benchmarks.variants DIR [DIR …] [--features rootsift]
+    PYTHONPATH=plugins python -m benchmarks.variants DIR [DIR …] [--features KIND]
 
 Each line changes one thing. Features are extracted once, pairs are matched and verified by every
 variant; prints mean average precision, the inliers that one in a thousand pairs of different
@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.rootsift import RootSift
+from benchmarks.features import load_features
 from landmark import verification
 from landmark.evaluation import (
     extract_folder,
@@ -29,11 +29,9 @@ from landmark.evaluation import (
     read_labelled_folder,
     score,
 )
-from landmark.extraction import load_extractor, resolve_model
-from landmark.features import FeatureExtractor, LocalFeatures
+from landmark.features import LocalFeatures
 from landmark.ranking import Match
 from landmark.search import MatchingParameters
-from landmark.settings import load_settings
 
 
 @dataclass(frozen=True)
@@ -42,7 +40,7 @@ class Variant:
 
     name: str
     constants: dict[str, Any] = field(default_factory=dict)
-    max_distance: float = MatchingParameters().max_distance
+    max_distance: float | None = None
     verification: dict[str, float] = field(default_factory=dict)
 
 
@@ -72,33 +70,36 @@ _images: dict[str, LocalFeatures] = {}
 _queries: dict[str, LocalFeatures] = {}
 
 
-def rank(job: tuple[str, Variant]) -> tuple[str, list[Match]]:
+def rank(job: tuple[str, Variant, MatchingParameters]) -> tuple[str, list[Match]]:
     """All images for one query, best first."""
-    name, variant = job
+    name, variant, kept = job
     for constant, value in variant.constants.items():
         setattr(verification, constant, value)
     parameters = MatchingParameters(
-        variant.max_distance,
-        replace(verification.VerificationParameters(), **variant.verification),
+        variant.max_distance or kept.max_distance,
+        replace(kept.verification, **variant.verification),
     )
     match = our_matcher(_queries[name], parameters)
     matches = [Match(*match(image), path) for path, image in _images.items()]
     return name, sorted(matches, key=lambda match: match.rank_key)
 
 
-def measure(folder_path: Path, extractor: FeatureExtractor) -> None:
+def measure(folder_path: Path, kind: str) -> None:
     """Print a folder's table, a line as soon as it is known."""
     folder = read_labelled_folder(folder_path)
+    name, extractor, parameters = load_features(kind, list(folder.images.values()))
     images, queries, _ = extract_folder(extractor, folder)
     _images.clear(), _images.update(images)
     _queries.clear(), _queries.update(queries)
-    print(f"\n| {folder_path.name} | {' | '.join(folder.protocols)} | 1 in 1,000 | above | ms |")
+    columns = [f"{name}, {folder_path.name}", *folder.protocols, "1 in 1,000", "above", "ms"]
+    print(f"\n| {' | '.join(columns)} |")
     print("|---" * (len(folder.protocols) + 4) + "|")
     for variant in VARIANTS:
         started = time.perf_counter()
         # New processes for each: what a variant sets is gone with them.
         with multiprocessing.get_context("fork").Pool() as pool:
-            rankings = dict(pool.map(rank, [(name, variant) for name in queries], chunksize=1))
+            jobs = [(query, variant, parameters) for query in queries]
+            rankings = dict(pool.map(rank, jobs, chunksize=1))
             processes = pool._processes  # type: ignore[attr-defined]
         seconds = (time.perf_counter() - started) * processes
         scores = score(
@@ -122,15 +123,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("folders", type=Path, nargs="+", metavar="DIR")
-    parser.add_argument("--features", choices=["model", "rootsift"], default="model")
+    parser.add_argument("--features", default="model", metavar="KIND", help="see features.py")
     options = parser.parse_args(arguments)
     for folder in options.folders:
-        if options.features == "rootsift":
-            files = list(read_labelled_folder(folder).images.values())
-            extractor: FeatureExtractor = RootSift(files)
-        else:
-            extractor = load_extractor(resolve_model(load_settings()))
-        measure(folder, extractor)
+        measure(folder, options.features)
 
 
 if __name__ == "__main__":

@@ -106,7 +106,7 @@ def landmark_search() -> None:
     @task
     def rank_matches(query: dict[str, str], params: dict[str, Any]) -> dict[str, Any]:
         """Compare the query with every image over Dask; write the ranked txt and json."""
-        from landmark import report, search
+        from landmark import extraction, report, search
         from landmark.cluster import open_client
         from landmark_airflow import landmark
 
@@ -120,6 +120,7 @@ def landmark_search() -> None:
                 params["top_k"],
                 params["min_inliers"],
                 params["mode"],
+                search.MatchingParameters(extraction.resolve_model(settings).max_distance),
             )
             return report.write_result(s3, query["folder"], result)
 

@@ -34,6 +34,7 @@ def config(handle, **changes) -> ModelConfig:
         "image_scales": (1.0,),
         "max_features": 100,
         "score_threshold": 100.0,
+        "max_distance": 0.8,
     }
     return ModelConfig(str(handle), **(parameters | changes))
 
@@ -407,6 +408,8 @@ def test_the_fingerprint_follows_content_and_parameters_but_not_the_place(hub_mo
     assert config(f"{copy}/").fingerprint == model.fingerprint
     assert model.fingerprint.startswith("toy-v1-")
     assert len(model.fingerprint) == len("toy-v1-") + 12
+    # What is stored does not depend on how it is compared.
+    assert replace(model, max_distance=0.7).fingerprint == model.fingerprint
 
     others = [
         replace(model, max_image_size_px=512).fingerprint,
@@ -438,16 +441,16 @@ def test_the_fingerprint_of_a_url_is_readable(handle, name):
 
 def test_parameters_come_from_settings_then_the_model_then_delf(hub_model, tmp_path):
     path = shutil.copytree(hub_model, tmp_path / "toy")
-    said = {"max_image_size": 640, "image_scales": [0.5, 1], "max_features": None, "note": "x"}
+    said = {"max_image_size": 640, "image_scales": [0.5, 1], "max_distance": 0.9, "note": "x"}
     (path / "landmark.json").write_text(json.dumps(said))
     model = resolve_model(Settings(model=str(path), image_scales=(1.0,)))
-    assert model == ModelConfig(str(path), 640, (1.0,), 1000, 100.0)
+    assert model == ModelConfig(str(path), 640, (1.0,), 1000, 100.0, 0.9)
 
 
 def test_delf_from_the_hub_runs_with_the_parameters_of_its_publication():
     model = resolve_model(Settings())
     scales = (0.25, 0.3536, 0.5, 0.7071, 1.0, 1.4142, 2.0)
-    assert model == ModelConfig("https://tfhub.dev/google/delf/1", 1024, scales, 1000, 100.0)
+    assert model == ModelConfig("https://tfhub.dev/google/delf/1", 1024, scales, 1000, 100.0, 0.8)
 
 
 @pytest.mark.parametrize("content", ["{", "[1]", '{"max_features": -1}', '{"image_scales": "a"}'])

@@ -26,8 +26,8 @@ def texture(height: int, width: int, seed: int = 0) -> np.ndarray:
     return np.clip(enlarged, 0, 1).astype(np.float32)
 
 
-def made_up_teacher(path: Path) -> Path:
-    """Random weights of ALIKE's shapes, narrow."""
+def made_up_teacher(path: Path, two_head_layers: bool = False) -> Path:
+    """Random weights of ALIKE's shapes, narrow; a first head layer of two changes nothing."""
     generator = np.random.default_rng(0)
     widths = {1: (3, 4), 2: (4, 8), 3: (8, 8), 4: (8, 16)}
     arrays: dict[str, np.ndarray] = {}
@@ -43,6 +43,8 @@ def made_up_teacher(path: Path) -> Path:
             arrays[f"block{block}.downsample.bias"] = np.zeros(outputs)
         arrays[f"conv{block}.weight"] = generator.normal(size=(4, outputs, 1, 1))
     arrays["convhead2.weight"] = generator.normal(size=(17, 16, 1, 1))
+    if two_head_layers:
+        arrays["convhead1.weight"] = np.eye(16)[:, :, np.newaxis, np.newaxis]
     np.savez(path, **{name: value.astype(np.float32) for name, value in arrays.items()})
     return path
 
@@ -145,6 +147,16 @@ def test_teacher_descriptors_are_unit_vectors_at_maxima(tmp_path: Path):
     np.testing.assert_allclose(np.linalg.norm(descriptors, axis=1), 1, atol=1e-5)
     for y, x in locations.numpy():
         assert score[y, x] == tf.reduce_max(score[y - 2 : y + 3, x - 2 : x + 3])
+
+
+def test_teacher_may_have_two_head_layers(tmp_path: Path):
+    one = Teacher(made_up_teacher(tmp_path / "one.npz"))
+    two = Teacher(made_up_teacher(tmp_path / "two.npz", two_head_layers=True))
+    image = tf.constant(trimmed(texture(70, 100)))
+    for first, second in zip(
+        one.keypoints(image, tf.constant(20)), two.keypoints(image, tf.constant(20)), strict=True
+    ):
+        np.testing.assert_allclose(first, second, atol=1e-4)
 
 
 def test_local_maxima_ignore_the_border_and_plateaus():

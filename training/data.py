@@ -38,13 +38,13 @@ class ViewParameters:
         Largest shift of view 2's centre, as a fraction of the side.
     """
 
-    side_px: int = 320
-    keypoints: int = 192
+    side_px: int = 352
+    keypoints: int = 256
     min_score: float = 0.2
     rotation_deg: float = 25.0
-    scale: float = 1.7
-    shear: float = 0.25
-    perspective: float = 0.25
+    scale: float = 2.0
+    shear: float = 0.35
+    perspective: float = 0.35
     shift: float = 0.12
 
 
@@ -192,20 +192,30 @@ def projected(locations: tf.Tensor, homography: tf.Tensor) -> tf.Tensor:
 
 
 def photometric(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Another exposure, white balance, colourfulness, sharpness and noise; [h, w, 3] in 0..1."""
-    seeds = tf.random.split(seed, 7)
+    """Another light, exposure, white balance, colourfulness, sharpness and noise.
+
+    Parameters
+    ----------
+    image
+        float32 [h, w, 3] in 0..1.
+    seed
+        int64 [2].
+    """
+    seeds = tf.random.split(seed, 8)
 
     def uniform(i: int, low: float, high: float, shape: tuple[int, ...] = ()) -> tf.Tensor:
         return tf.random.stateless_uniform(shape, seeds[i], low, high)
 
-    image = image ** tf.exp(uniform(0, -0.5, 0.5))
+    # Sun and shadow: light that changes smoothly over the view, by a factor of three at most.
+    light = tf.image.resize(uniform(7, -0.55, 0.55, (3, 3, 1)), tf.shape(image)[:2], "bicubic")
+    image = tf.clip_by_value(image * tf.exp(light), 0.0, 1.0) ** tf.exp(uniform(0, -0.6, 0.8))
     grey = tf.reduce_mean(image, axis=2, keepdims=True)
     image = grey + (image - grey) * uniform(1, 0.0, 1.4)
-    image = image * tf.exp(uniform(2, -0.15, 0.15, (3,)))
-    image = (image - 0.5) * uniform(3, 0.6, 1.4) + 0.5 + uniform(4, -0.15, 0.15)
+    image = image * tf.exp(uniform(2, -0.2, 0.2, (3,)))
+    image = (image - 0.5) * uniform(3, 0.5, 1.4) + 0.5 + uniform(4, -0.15, 0.15)
     blurred = tf.nn.avg_pool2d(image[tf.newaxis], 3, 1, "SAME")[0]
-    image = image + (blurred - image) * uniform(5, -0.4, 0.8)
-    noise = tf.random.stateless_normal(tf.shape(image), seeds[6], stddev=0.02)
+    image = image + (blurred - image) * uniform(5, -0.4, 1.0)
+    noise = tf.random.stateless_normal(tf.shape(image), seeds[6], stddev=0.025)
     return tf.clip_by_value(image + noise, 0.0, 1.0)
 
 

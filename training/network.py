@@ -10,9 +10,9 @@ from __future__ import annotations
 import tensorflow as tf
 
 STRIDES = (2, 4, 8, 16, 32)
-CHANNELS = (32, 48, 64, 96, 128)
+CHANNELS = (32, 48, 80, 128, 160)
 SCORE_CHANNELS = 16
-HIDDEN_UNITS = 256
+HIDDEN_UNITS = 384
 
 _BATCH_NORM_EPSILON = 1e-3
 _BATCH_NORM_MOMENTUM = 0.98

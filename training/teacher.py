@@ -20,28 +20,26 @@ _BATCH_NORM_EPSILON = 1e-5
 
 
 class Teacher(tf.Module):
-    """ALIKE's network (variants ``t`` and ``n``: those with one linear head).
+    """ALIKE's network, any of its released variants.
 
     Parameters
     ----------
     path
         A ``.npz`` of the released weights, convolutions stored (out, in, height, width).
-
-    Raises
-    ------
-    ValueError
-        If the file holds a variant with a second head layer (``alike-l``).
     """
 
     def __init__(self, path: Path) -> None:
         super().__init__()
         with np.load(path) as arrays:
             self._arrays = {name: arrays[name] for name in arrays.files}
-        if "convhead1.weight" in self._arrays:
-            raise ValueError(f"{path}: two head layers are not supported; use alike-t or alike-n")
         head = self._arrays["convhead2.weight"][:, :, 0, 0]
         self._descriptor_head = tf.constant(head[:-1].T)
-        self._score_heads = np.split(head[-1], len(STRIDES))
+        score_head = head[-1:].T
+        # Resizing is linear, so the layer after it runs before it, a part of it for each level.
+        self._two_layers = "convhead1.weight" in self._arrays
+        after = self._arrays["convhead1.weight"][:, :, 0, 0].T if self._two_layers else score_head
+        self._after_levels = np.split(after, len(STRIDES))
+        self._score_head = tf.constant(score_head)
         self.descriptor_size = int(head.shape[0] - 1)
 
     @tf.function(
@@ -55,8 +53,7 @@ class Teacher(tf.Module):
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Score map, keypoints and descriptors of one image.
 
-        The head is linear and resizing is too, so the score's last layer runs before resizing and
-        descriptors are computed at keypoints only: the same figures at a third of the cost.
+        Descriptors are computed at keypoints only: the same figures at a third of the cost.
 
         Parameters
         ----------
@@ -76,20 +73,25 @@ class Teacher(tf.Module):
         """
         size = tf.shape(image)[:2]
         levels = self._levels(image[tf.newaxis])
-        logits = tf.add_n(
+        summed = tf.add_n(
             [
                 tf.compat.v1.image.resize_bilinear(
-                    tf.tensordot(level, tf.constant(head)[:, tf.newaxis], 1),
-                    size,
-                    align_corners=True,
+                    tf.tensordot(level, tf.constant(part), 1), size, align_corners=True
                 )
-                for level, head in zip(levels, self._score_heads, strict=True)
+                for level, part in zip(levels, self._after_levels, strict=True)
             ]
-        )
-        score = tf.sigmoid(logits)[0, :, :, 0]
+        )[0]
+        if self._two_layers:
+            hidden = tf.nn.relu(summed)
+            summed = tf.tensordot(hidden, self._score_head, 1)
+        score = tf.sigmoid(summed)[:, :, 0]
         locations, _ = local_maxima(score, max_keypoints, border=4)
-        sampled = [_sample_aligned(level[0], locations, size) for level in levels]
-        descriptors = tf.matmul(tf.concat(sampled, axis=1), self._descriptor_head)
+        if self._two_layers:
+            inputs = tf.gather_nd(hidden, locations)
+        else:
+            sampled = [_sample_aligned(level[0], locations, size) for level in levels]
+            inputs = tf.concat(sampled, axis=1)
+        descriptors = tf.matmul(inputs, self._descriptor_head)
         return score, locations, tf.math.l2_normalize(descriptors, axis=1)
 
     def _levels(self, x: tf.Tensor) -> list[tf.Tensor]:

@@ -51,7 +51,11 @@ def choose_images(folder: Path) -> list[Path]:
     return [files[index] for index in evenly]
 
 
-def measure_matching(extractor: FeatureExtractor, files: Sequence[Path]) -> dict[str, Any]:
+def measure_matching(
+    extractor: FeatureExtractor,
+    files: Sequence[Path],
+    parameters: MatchingParameters,
+) -> dict[str, Any]:
     """Milliseconds a pair on this core: ours, its stages, the reference, and their ratio.
 
     Each image in turn is the query and is compared with every other: mostly different places, as
@@ -72,7 +76,6 @@ def measure_matching(extractor: FeatureExtractor, files: Sequence[Path]) -> dict
     singles = [found.descriptors.astype(np.float32) for found in features]
     most = max(len(found) for found in features)
     buffer = np.empty((most, most), np.float32)
-    parameters = MatchingParameters()
     stages = ("match", "verify", "product", "search", "reference")
     seconds = dict.fromkeys(stages, 0.0)
     putatives = verified = pairs = 0
@@ -171,7 +174,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def measure() -> dict[str, Any]:
         files = choose_images(options.images)
         model = resolve_model(load_settings())
-        figures = measure_matching(load_extractor(model), files)
+        parameters = MatchingParameters(model.max_distance)
+        figures = measure_matching(load_extractor(model), files, parameters)
         return {"model": model.fingerprint, **figures}
 
     return print_figures(measure, options.json)

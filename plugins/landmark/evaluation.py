@@ -340,7 +340,10 @@ def verdict_shares(ranked: dict[str, list[Match]], queries: list[Query]) -> dict
 
 
 def evaluate(
-    folder: LabelledFolder, extractor: FeatureExtractor, with_reference: bool = False
+    folder: LabelledFolder,
+    extractor: FeatureExtractor,
+    parameters: MatchingParameters = AS_A_SEARCH,
+    with_reference: bool = False,
 ) -> dict[str, Any]:
     """Measure features and our matching on a labelled folder.
 
@@ -348,6 +351,7 @@ def evaluate(
     ----------
     folder : LabelledFolder
     extractor : FeatureExtractor
+    parameters : MatchingParameters
     with_reference : bool
         Also rank with the reference method; hundreds of times slower.
     """
@@ -357,7 +361,7 @@ def evaluate(
         "images": len(folder.images),
         "queries": len(folder.queries),
         "extract_seconds_per_image": seconds,
-        **evaluate_matching(folder, images, queries, our_matcher),
+        **evaluate_matching(folder, images, queries, partial(our_matcher, parameters=parameters)),
     }
     if with_reference:
         figures["reference"] = evaluate_matching(folder, images, queries, reference_matcher)
@@ -377,7 +381,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = load_settings(lambda name: options.model if name == "LANDMARK_MODEL" else None)
         model = resolve_model(settings)
         logger.info("model %s", model.fingerprint)
-        figures = evaluate(folder, load_extractor(model), options.compare)
+        parameters = MatchingParameters(model.max_distance)
+        figures = evaluate(folder, load_extractor(model), parameters, options.compare)
         return {"model": model.fingerprint, **figures}
 
     return print_figures(measure, options.json)

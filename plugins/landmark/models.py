@@ -28,6 +28,7 @@ DELF_DEFAULTS: dict[str, Any] = {
     "image_scales": (0.25, 0.3536, 0.5, 0.7071, 1.0, 1.4142, 2.0),
     "max_features": 1000,
     "score_threshold": 100.0,
+    "max_distance": 0.8,  # of its match_images.py
 }
 PCA_MEAN, PCA_PROJECTION, PCA_VARIANCES = "mean.datum", "pca_proj_mat.datum", "pca_vars.datum"
 # Last parts of a path that say nothing: a version, or the word for a model.
@@ -36,7 +37,7 @@ _UNTELLING = re.compile(r"\d+|(saved_?)?models?|export|local|global|default", re
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """A model and how it is run: everything that decides what an image's features are.
+    """A model, how it is run, and how its features are compared.
 
     Parameters
     ----------
@@ -50,6 +51,10 @@ class ModelConfig:
         Features an image at most; those of the highest attention.
     score_threshold : float
         Attention below which a feature is dropped.
+    max_distance : float
+        Largest distance between the descriptors of a putative match, 0 to 2: how far apart the
+        views of one point lie is each model's own. No part of the fingerprint, since what is
+        stored does not depend on it.
     """
 
     handle: str
@@ -57,6 +62,7 @@ class ModelConfig:
     image_scales: tuple[float, ...]
     max_features: int
     score_threshold: float
+    max_distance: float
 
     @cached_property
     def fingerprint(self) -> str:
@@ -111,8 +117,8 @@ def resolve_model(settings: Settings) -> ModelConfig:
     """The model of these settings, with all its parameters.
 
     A parameter is the setting where it is set; else what the model's own ``landmark.json``
-    says (keys ``max_image_size``, ``image_scales``, ``max_features``, ``score_threshold``, each
-    optional); else `DELF_DEFAULTS`.
+    says (keys ``max_image_size``, ``image_scales``, ``max_features``, ``score_threshold``,
+    ``max_distance``, each optional); else `DELF_DEFAULTS`.
 
     Raises
     ------
@@ -130,6 +136,7 @@ def resolve_model(settings: Settings) -> ModelConfig:
         image_scales=tuple(parameters["image_scales"]),
         max_features=parameters["max_features"],
         score_threshold=float(parameters["score_threshold"]),
+        max_distance=float(parameters["max_distance"]),
     )
 
 

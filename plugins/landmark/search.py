@@ -18,6 +18,7 @@ from landmark.errors import LandmarkError
 from landmark.features import LocalFeatures
 from landmark.images import decode_image
 from landmark.matching import QueryDescriptors, putative_matches
+from landmark.models import DELF_DEFAULTS
 from landmark.progress import Progress
 from landmark.ranking import MIN_INLIERS, Match, TopK, verdict
 from landmark.report import PICTURE, SearchResult, draw_matches, read_query, read_result
@@ -52,11 +53,11 @@ class MatchingParameters:
     Parameters
     ----------
     max_distance : float
-        Between the descriptors of a putative match, 0 to 2.
+        Between the descriptors of a putative match, 0 to 2: the model's own.
     verification : VerificationParameters
     """
 
-    max_distance: float = 0.8
+    max_distance: float = DELF_DEFAULTS["max_distance"]
     verification: VerificationParameters = field(default_factory=VerificationParameters)
 
 
@@ -224,6 +225,7 @@ def draw_best(store: Store, client: Any, folder: str, pictures: int = PICTURES) 
     result, query = read_result(client, folder), read_query(client, folder)
     query_data, _ = read_object(client, result.query)
     query_picture = decode_image(query_data, result.query, PICTURE_SIDE_PX).pixels
+    parameters = MatchingParameters(result.parameters["max_distance"])
     drawn = 0
     for rank, match in enumerate(result.matches[:pictures], 1):
         found = store.find(match.image_path, result.model)
@@ -236,7 +238,7 @@ def draw_best(store: Store, client: Any, folder: str, pictures: int = PICTURES) 
             logger.warning("no picture for rank %d: %s", rank, error)
             continue
         features = found[1]
-        pairs, verification = compare(query, features)
+        pairs, verification = compare(query, features, parameters)
         inliers = pairs[verification.inliers]
         body = draw_matches(
             query_picture,

@@ -19,8 +19,8 @@ S3_PREFIX = r"^s3://[^/]+/(.*/)?$"
 class Settings(BaseSettings):
     """The settings of one deployment.
 
-    The four extraction settings default to what the model itself says (`None` here): the bundled
-    model brings a file with its own, any other model gets those of Google's DELF.
+    The four extraction settings and the distance default to what the model itself says (`None`
+    here): the bundled model brings a file with its own, others get those of Google's DELF.
     """
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, env_ignore_empty=True)
@@ -53,6 +53,9 @@ class Settings(BaseSettings):
     max_features: int | None = Field(None, ge=1, le=20_000, description="Features an image.")
     score_threshold: float | None = Field(
         None, ge=0, description="Attention below which a feature is dropped."
+    )
+    max_distance: float | None = Field(
+        None, gt=0, le=2, description="Largest distance between the descriptors of a match."
     )
 
     @field_validator("image_scales", mode="before")
