@@ -31,6 +31,22 @@ def test_both_sides_are_measured_in_one_run(tmp_path, photograph, monkeypatch):
     )
 
 
+def test_extraction_is_measured_beside_delf_with_its_memory(tmp_path, photograph, monkeypatch):
+    monkeypatch.setenv("LANDMARK_MODEL", str(BUNDLED_MODEL))
+    for place in range(2):
+        (tmp_path / f"{place}.jpg").write_bytes(photograph(place, side=160))
+    out = tmp_path / "figures.json"
+    assert main(["extract", "--images", str(tmp_path), "--json", str(out)]) == 0
+    figures = json.loads(out.read_text())
+    assert figures["images"] == 2 and figures["features_per_image"] > 10
+    assert len(figures["reference_scales"]) == 7
+    assert figures["ratio"] == pytest.approx(
+        figures["reference_seconds_per_image"] / figures["seconds_per_image"]
+    )
+    assert 0 < figures["private_mb"] < figures["peak_mb"]
+    assert figures["tensorflow_mb"] <= figures["peak_mb"]
+
+
 def test_a_folder_without_images_is_named(tmp_path, capsys):
     assert main(["matching", "--images", str(tmp_path)]) == 1
     assert f"{tmp_path}: fewer than two images" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 tf = pytest.importorskip("tensorflow")
 
+from training.cost import float_operations, measure, pyramid_operations  # noqa: E402
 from training.data import ViewParameters, examples, projected, two_views, warped  # noqa: E402
 from training.network import Network, local_maxima  # noqa: E402
 from training.targets import write_targets  # noqa: E402
@@ -208,6 +210,29 @@ def test_training_lowers_the_loss():
 def test_learning_rate_warms_up_and_decays():
     rates = [learning_rate_at(step, 1000, 1.0) for step in range(1000)]
     assert rates[0] < 0.01 and max(rates) == pytest.approx(1, abs=0.01) and rates[-1] < 0.02
+
+
+# --- cost ---------------------------------------------------------------------------------------
+
+
+def test_operations_are_those_of_every_layer_at_every_scale():
+    kernel = tf.zeros([3, 3, 3, 5])
+
+    def convolve(image: tf.Tensor) -> tf.Tensor:
+        return tf.nn.conv2d(image, kernel, 1, "SAME")
+
+    one = 2 * (3 * 3 * 3 * 5) * (8 * 12)
+    assert float_operations(convolve, [1, 8, 12, 3]) == one
+    assert pyramid_operations(convolve, 8, 12, (0.5, 1.0, 2.0), 1) == one * (0.25 + 1 + 4)
+    assert pyramid_operations(convolve, 7, 11, (1.0,), 4) == one
+
+
+def test_the_default_pyramid_costs_less_than_an_eighth_of_delf():
+    figures = measure(600, 800, features=1000)
+    assert (
+        figures["image_scales"] == json.loads((MODEL / "landmark.json").read_text())["image_scales"]
+    )
+    assert figures["ratio"] > 8
 
 
 # --- exported model ---------------------------------------------------------------------------

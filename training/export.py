@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
 
@@ -17,11 +18,12 @@ from training.train import Trainer
 BORDER_PX = 8
 """Pixels at the border of each scaled image where no keypoint is taken."""
 
-DEFAULTS = {
+DEFAULTS: dict[str, Any] = {
     "max_image_size": 800,
     "image_scales": [0.5, 1.0],
     "max_features": 1000,
     "score_threshold": 0.1,
+    "max_distance": 0.8,
 }
 """What extraction uses with this model where nothing else is set."""
 

@@ -1,11 +1,13 @@
-"""How fast two images are compared, beside DELF's own way, both measured in one run.
+"""How fast two images are compared and features are extracted, each beside DELF in one run.
 
 OMP_NUM_THREADS=1 python -m landmark.benchmark matching [--images DIR] [--json FILE]
+python -m landmark.benchmark extract [--images DIR] [--json FILE]
 """
 
 from __future__ import annotations
 
 import os
+import resource
 import sys
 import time
 import tracemalloc
@@ -16,16 +18,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 
 from landmark.command import figures_parser, print_figures
 from landmark.errors import LandmarkError
-from landmark.extraction import load_extractor, resolve_model
+from landmark.extraction import ModelConfig, load_extractor, resolve_model
 from landmark.features import FeatureExtractor, LocalFeatures
+from landmark.images import decode_image
 from landmark.ingest import is_image
 from landmark.matching import INT8_TILES, QueryDescriptors, putative_matches
+from landmark.models import DELF_DEFAULTS
 from landmark.progress import Progress
 from landmark.ranking import MIN_INLIERS
-from landmark.reference import reference_match
+from landmark.reference import delf_network, reference_match
 from landmark.search import MatchingParameters, rank_images, verify_pairs
 from landmark.settings import load_settings
 from landmark.store import StoredImage
@@ -34,6 +39,7 @@ GALLERY = Path(__file__).resolve().parents[2] / "include" / "gallery" / "images"
 IMAGES = 40
 TOP_K = 10
 STREAMED_IMAGES = 1000
+REFERENCE_IMAGES = 10
 
 
 def choose_images(folder: Path) -> list[Path]:
@@ -127,6 +133,65 @@ def measure_matching(
     }
 
 
+def measure_extraction(model: ModelConfig, files: Sequence[Path]) -> dict[str, Any]:
+    """Seconds and memory of extraction, and seconds of DELF's network at its own pyramid.
+
+    Every image is extracted once, for the memory and so that nothing timed is a first time; then
+    `REFERENCE_IMAGES` of them by both in turn. The reference sees the pixels that the model sees,
+    and stops at its feature map.
+
+    Returns
+    -------
+    dict
+        ``ratio``: seconds of the reference over ours, decoding included. ``tensorflow_mb``: memory
+        of the process when TensorFlow was imported, most of it pages of its library, which
+        processes share; ``peak_mb``: the most afterwards; ``private_mb``: what is not shared.
+    """
+    import tensorflow as tf
+
+    process = psutil.Process()
+    tensorflow_bytes = process.memory_info().rss
+    extractor = load_extractor(model)
+    features = _extract(extractor, files)
+    memory = process.memory_full_info()
+    peak_bytes = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+    network = tf.function(
+        delf_network(), input_signature=[tf.TensorSpec([1, None, None, 3], tf.float32)]
+    )
+
+    def run_reference(file: Path) -> None:
+        pixels = decode_image(file.read_bytes(), str(file), model.max_image_size_px).pixels
+        image = tf.constant(pixels[np.newaxis], tf.float32)
+        for scale in DELF_DEFAULTS["image_scales"]:
+            sides = [round(side * scale) for side in pixels.shape[:2]]
+            network(tf.image.resize(image, sides))
+
+    run_reference(files[0])
+    seconds = {"ours": 0.0, "reference": 0.0}
+    timed = files[:REFERENCE_IMAGES]
+    progress = Progress(len(timed), "images measured")
+    for file in timed:
+        with _timed(seconds, "ours"):
+            extractor.extract(file.read_bytes(), str(file))
+        with _timed(seconds, "reference"):
+            run_reference(file)
+        progress.add()
+    return {
+        "images": len(timed),
+        "image_scales": list(model.image_scales),
+        "max_image_size_px": model.max_image_size_px,
+        "features_per_image": float(np.mean([len(found) for found in features])),
+        "seconds_per_image": seconds["ours"] / len(timed),
+        "reference_scales": list(DELF_DEFAULTS["image_scales"]),
+        "reference_seconds_per_image": seconds["reference"] / len(timed),
+        "ratio": seconds["reference"] / seconds["ours"],
+        "tensorflow_mb": tensorflow_bytes / 1e6,
+        "peak_mb": peak_bytes / 1e6,
+        "private_mb": memory.uss / 1e6,
+    }
+
+
 def _extract(extractor: FeatureExtractor, files: Sequence[Path]) -> list[LocalFeatures]:
     progress = Progress(len(files), "images extracted")
     features = []
@@ -167,15 +232,18 @@ def _buffer_bytes(query: LocalFeatures, images: Sequence[StoredImage]) -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The program; returns its exit status."""
     parser = figures_parser("landmark.benchmark", __doc__)
-    parser.add_argument("what", choices=["matching"])
+    parser.add_argument("what", choices=["matching", "extract"])
     parser.add_argument("--images", type=Path, default=GALLERY, metavar="DIR")
     options = parser.parse_args(arguments)
 
     def measure() -> dict[str, Any]:
         files = choose_images(options.images)
         model = resolve_model(load_settings())
-        parameters = MatchingParameters(model.max_distance)
-        figures = measure_matching(load_extractor(model), files, parameters)
+        if options.what == "extract":
+            figures = measure_extraction(model, files)
+        else:
+            parameters = MatchingParameters(model.max_distance)
+            figures = measure_matching(load_extractor(model), files, parameters)
         return {"model": model.fingerprint, **figures}
 
     return print_figures(measure, options.json)

@@ -1,4 +1,4 @@
-"""The method to compare with: DELF's own `match_images.py`, choices and all.
+"""What to compare with: DELF's own `match_images.py`, choices and all, and its network's cost.
 
 Nearest neighbour of each feature by KD-tree below a distance of 0.8, one direction only, then
 scikit-image's `ransac` with an affine model, 3 samples, 20 px, 1000 trials (tensorflow/models,
@@ -6,6 +6,8 @@ research/delf/delf/python/examples/match_images.py). Used by evaluation, benchma
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -41,3 +43,23 @@ def reference_match(query: LocalFeatures, image: LocalFeatures, seed: int = 0) -
         rng=seed,
     )
     return (0 if inliers is None else int(inliers.sum())), int(found.sum())
+
+
+def delf_network() -> Any:
+    """DELF's network with random weights, which change nothing about its cost.
+
+    ResNet-50 up to its fourth block of convolutions, and an attention of two layers on top (Noh et
+    al., "Large-Scale Image Retrieval with Attentive Deep Local Features", 2017, section 4.2).
+
+    Returns
+    -------
+    keras.Model
+        From float32 [b, h, w, 3] to features [b, h / 16, w / 16, 1024] and attention [b, …, 1].
+    """
+    from tensorflow import keras
+
+    body = keras.applications.ResNet50(include_top=False, weights=None)
+    features = body.get_layer("conv4_block6_out").output
+    hidden = keras.layers.Conv2D(512, 1, activation="relu")(features)
+    attention = keras.layers.Conv2D(1, 1, activation="softplus")(hidden)
+    return keras.Model(body.input, [features, attention])
