@@ -9,6 +9,7 @@ import pytest
 from landmark.aggregation import second_order_pooling
 from landmark.cluster import open_client
 from landmark.errors import LandmarkError
+from landmark.features import LocalFeatures
 from landmark.ranking import MIN_INLIERS, Match
 from landmark.report import read_result, result_folder, write_query, write_result
 from landmark.search import compare, draw_best, rank_images, rank_table
@@ -56,16 +57,44 @@ def test_a_place_that_is_not_there_has_no_match(table, dask_client, make_view):
     assert result.images_compared == PLACES * VIEWS
 
 
-def test_a_lower_threshold_lists_what_chance_gives(table, dask_client, make_view):
-    result = search(table, dask_client, make_view, place=99, min_inliers=3)
-    assert result.verdict == "no match"
-    assert all(3 <= match.inliers < MIN_INLIERS for match in result.matches)
+@pytest.fixture(scope="module")
+def with_a_hint_of(make_view):
+    """A view of one place in which a corner of another is seen: too little for a match."""
+
+    def make(place: int, other: int, n: int = 13) -> LocalFeatures:
+        seen, hint = make_view(place, 0), make_view(other, VIEWS)
+
+        def joined(name: str) -> np.ndarray:
+            return np.concatenate([getattr(seen, name)[n:], getattr(hint, name)[:n]])
+
+        arrays = {name: joined(name) for name in ("locations", "descriptors", "scales")}
+        return replace(seen, **arrays)
+
+    return make
 
 
-def test_top_k_cuts(table, dask_client, make_view):
-    everything = search(table, dask_client, make_view, min_inliers=3).matches
-    assert len(everything) == VIEWS - 1
-    assert search(table, dask_client, make_view, min_inliers=3, top_k=2).matches == everything[:2]
+def test_a_lower_threshold_lists_weak_matches_that_are_no_answer(
+    table, dask_client, with_a_hint_of
+):
+    query = with_a_hint_of(99, 12)
+    weak = rank_table(table, dask_client, MODEL, query, "s3://b/q.jpg", 100, min_inliers=3)
+    assert weak.verdict == "no match" and weak.matches
+    assert all(3 <= match.inliers < MIN_INLIERS for match in weak.matches)
+    assert all(match.image_path.startswith("s3://b/12/") for match in weak.matches)
+    assert rank_table(table, dask_client, MODEL, query, "s3://b/q.jpg", 100).matches == []
+
+
+def test_top_k_cuts(table, dask_client, with_a_hint_of):
+    query = with_a_hint_of(7, 12)
+
+    def best(top_k: int) -> list[Match]:
+        options = {"top_k": top_k, "min_inliers": 3}
+        return rank_table(table, dask_client, MODEL, query, "s3://b/q.jpg", **options).matches
+
+    everything = best(100)
+    assert len(everything) > VIEWS  # of place 7, then of place 12
+    for top_k in range(1, len(everything)):
+        assert best(top_k) == everything[:top_k]
 
 
 def test_the_bounded_search_is_the_exhaustive_one(table, dask_client, make_view):

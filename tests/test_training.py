@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
+
+from landmark.search import compare
 
 tf = pytest.importorskip("tensorflow")
 
 from training.cost import float_operations, measure, pyramid_operations  # noqa: E402
 from training.data import ViewParameters, examples, projected, two_views, warped  # noqa: E402
-from training.network import Network, local_maxima  # noqa: E402
+from training.network import STRIDES, Network, local_maxima  # noqa: E402
 from training.targets import write_targets  # noqa: E402
 from training.teacher import Teacher, fit_projection, trimmed  # noqa: E402
 from training.train import Trainer, learning_rate_at, losses, total_loss  # noqa: E402
@@ -301,6 +305,38 @@ def test_same_image_gives_the_same_bytes(extract):
 def test_small_images_are_no_error(extract, size: tuple[int, int]):
     found = extract(texture(*size), scales=(0.25, 0.5, 1.0))
     assert len(found["locations"]) <= 300
+
+
+@pytest.mark.parametrize("enlarged", [0.75, 1.6, 2.5])
+def test_bundled_model_finds_the_same_points_in_another_size(extractor, enlarged: float):
+    pixels = (texture(480, 640) * 255).astype(np.uint8)
+    size = (round(640 * enlarged), round(480 * enlarged))
+    resized = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS))
+    one = extractor.extract_pixels(pixels, "as it is")
+    other = extractor.extract_pixels(resized, "resized")
+    pairs, verification = compare(one, other)
+    pairs = pairs[verification.inliers]
+    assert len(pairs) >= 100
+    moved = (other.locations[pairs[:, 1]] + 0.5) / enlarged - 0.5 - one.locations[pairs[:, 0]]
+    # Half a cell of the network's finest layer, at the size where the coarser of two was found.
+    coarsest = np.minimum(one.scales[pairs[:, 0]], other.scales[pairs[:, 1]] * enlarged)
+    assert np.quantile(np.abs(moved) * coarsest[:, np.newaxis], 0.9) <= STRIDES[0] / 2
+    assert np.abs(np.median(moved, axis=0)).max() < 0.5  # no shift of all of them
+
+
+@pytest.mark.parametrize("orientation", [3, 6, 8])
+def test_bundled_model_sees_a_turned_file_upright(extractor, orientation: int):
+    upright = Image.fromarray((texture(240, 320) * 255).astype(np.uint8))
+    turned = {3: Image.Transpose.ROTATE_180, 6: Image.Transpose.ROTATE_90}
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    files = [io.BytesIO(), io.BytesIO()]
+    upright.save(files[0], "PNG")
+    upright.transpose(turned.get(orientation, Image.Transpose.ROTATE_270)).save(
+        files[1], "PNG", exif=exif
+    )
+    one, other = (extractor.extract(file.getvalue(), "picture") for file in files)
+    assert len(one) > 50 and one.to_bytes() == other.to_bytes()
 
 
 def test_bundled_model_finds_the_same_points_after_a_shift(extract):
