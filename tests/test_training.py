@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 from pathlib import Path
@@ -14,12 +15,21 @@ from landmark.search import compare
 
 tf = pytest.importorskip("tensorflow")
 
+from training.card import write_card  # noqa: E402
 from training.cost import float_operations, measure, pyramid_operations  # noqa: E402
 from training.data import ViewParameters, examples, projected, two_views, warped  # noqa: E402
+from training.export import export  # noqa: E402
 from training.network import STRIDES, Network, local_maxima  # noqa: E402
 from training.targets import write_targets  # noqa: E402
 from training.teacher import Teacher, fit_projection, trimmed  # noqa: E402
-from training.train import Trainer, learning_rate_at, losses, total_loss  # noqa: E402
+from training.train import (  # noqa: E402
+    Trainer,
+    learning_rate_at,
+    losses,
+    parser,
+    total_loss,
+    train,
+)
 
 MODEL = Path(__file__).parents[1] / "include" / "models" / "landmark-v1"
 SMALL = ViewParameters(side_px=64, keypoints=16)
@@ -237,6 +247,62 @@ def test_the_default_pyramid_costs_less_than_an_eighth_of_delf():
         figures["image_scales"] == json.loads((MODEL / "landmark.json").read_text())["image_scales"]
     )
     assert figures["ratio"] > 8
+
+
+# --- a whole run --------------------------------------------------------------------------------
+
+
+def test_a_killed_run_goes_on_and_ends_as_an_unbroken_one(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr("training.train.CHECKPOINT_STEPS", 4)
+    monkeypatch.setattr("training.train.LOG_STEPS", 2)
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for index in range(3):
+        pixels = tf.cast(texture(96, 128, index) * 255, tf.uint8)
+        tf.io.write_file(str(photos / f"{index}.jpg"), tf.io.encode_jpeg(pixels))
+    teacher = made_up_teacher(tmp_path / "alike-x.npz")
+    options = f"--photos {photos} --teacher {teacher} --steps 8 --batch 2 --side 64 --keypoints 16"
+
+    def run(out: str) -> Path:
+        train(
+            parser().parse_args(
+                [*options.split(), "--descriptor-size=8", f"--out={tmp_path / out}"]
+            )
+        )
+        return tmp_path / out
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    whole = run("whole")
+    with monkeypatch.context() as patch:
+        patch.setattr("training.train.draw_curve", killed)  # after the first checkpoint
+        with pytest.raises(KeyboardInterrupt):
+            run("broken")
+    broken = run("broken")
+    rows = [list(csv.DictReader((folder / "history.csv").open())) for folder in (whole, broken)]
+    assert [row["step"] for row in rows[0]] == [row["step"] for row in rows[1]] == list("2468")
+    for one, other in zip(*rows, strict=True):
+        for name in ("learning_rate", "score", "cosine", "contrast"):
+            assert float(one[name]) == pytest.approx(float(other[name]), rel=1e-2)
+    seconds = [float(row["seconds"]) for row in rows[1]]
+    assert seconds == sorted(seconds)
+    assert Image.open(broken / "history.png").width == 720
+
+    model = tmp_path / "model-x"
+    network = Network(8)
+    checkpoint = tf.train.latest_checkpoint(str(broken / "checkpoints"))
+    tf.train.Checkpoint(trainer=Trainer(network)).restore(checkpoint).expect_partial()
+    export(network, model)
+    figures = tmp_path / "made-up.json"
+    scores = {"images": 9, "queries": 3, "map": 0.5, "extract_seconds_per_image": 1.0}
+    measured = {"date": "2026-01-02", "commit": "abc"}
+    figures.write_text(json.dumps({"model-x-1": scores, "measured": measured}))
+    write_card(broken, model, [figures])
+    card = (model / "MODEL_CARD.md").read_text()
+    assert card.startswith("# model-x\n") and "3 photographs" in card and "ALIKE-x" in card
+    assert "| model-x-1 | 0.500 | 1.00 |" in card and "commit abc" in card
+    assert (model / "history.csv").read_text() == (broken / "history.csv").read_text()
 
 
 # --- exported model ---------------------------------------------------------------------------

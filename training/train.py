@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import json
 import logging
 import math
 import time
@@ -30,6 +31,7 @@ WARM_UP_STEPS = 200
 CHECKPOINT_STEPS = 200
 LOG_STEPS = 20
 LOSSES = ("score", "cosine", "contrast")
+RUN_FILE = "run.json"
 
 _log = logging.getLogger(__name__)
 
@@ -152,6 +154,7 @@ def train(arguments: argparse.Namespace) -> None:
     )
 
     trainer = Trainer(Network(arguments.descriptor_size))
+    _describe_run(out / RUN_FILE, arguments, len(photographs))
     manager = tf.train.CheckpointManager(
         tf.train.Checkpoint(trainer=trainer), str(out / "checkpoints"), max_to_keep=2
     )
@@ -172,6 +175,7 @@ def train(arguments: argparse.Namespace) -> None:
 
     history = out / "history.csv"
     rows = _history_before(history, start)
+    before = float(str(rows[-1][-1])) if rows else 0.0
     began, sums = time.monotonic(), dict.fromkeys(LOSSES, 0.0)
     for step, batch in zip(range(start, arguments.steps), dataset, strict=False):
         rate = learning_rate_at(step, arguments.steps, arguments.learning_rate)
@@ -180,14 +184,27 @@ def train(arguments: argparse.Namespace) -> None:
             sums[name] += float(parts[name]) / LOG_STEPS
         done = step + 1
         if done % LOG_STEPS == 0:
-            rows.append([done, f"{rate:.6f}", *(f"{sums[name]:.5f}" for name in LOSSES)])
-            seconds = (time.monotonic() - began) / (done - start)
-            _log.info("%s  %.2f s/step", " ".join(map(str, rows[-1])), seconds)
+            seconds = time.monotonic() - began
+            figures = [f"{sums[name]:.5f}" for name in LOSSES]
+            rows.append([done, f"{rate:.6f}", *figures, f"{before + seconds:.0f}"])
+            per_step = seconds / (done - start)
+            _log.info("%s  %.2f s/step", " ".join(map(str, rows[-1])), per_step)
             sums = dict.fromkeys(LOSSES, 0.0)
         if done % CHECKPOINT_STEPS == 0 or done == arguments.steps:
             manager.save(done)
             _write_history(history, rows)
             draw_curve(history, out / "history.png", LOSSES)
+
+
+def _describe_run(path: Path, arguments: argparse.Namespace, photographs: int) -> None:
+    """Keep what the model card tells of a run."""
+    described = {
+        **vars(arguments),
+        "photos": photographs,
+        "teacher": arguments.teacher.stem,
+        "out": arguments.out.name,
+    }
+    path.write_text(json.dumps(described, indent=1) + "\n")
 
 
 def _history_before(path: Path, step: int) -> list[list[object]]:
@@ -202,7 +219,7 @@ def _write_history(path: Path, rows: list[list[object]]) -> None:
     partial = path.with_suffix(".tmp")
     with partial.open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["step", "learning_rate", *LOSSES])
+        writer.writerow(["step", "learning_rate", *LOSSES, "seconds"])
         writer.writerows(rows)
     partial.rename(path)
 
