@@ -23,7 +23,7 @@ DEFAULTS: dict[str, Any] = {
     "image_scales": [0.5, 1.0],
     "max_features": 1000,
     "score_threshold": 0.1,
-    "max_distance": 0.8,
+    "max_distance": 0.85,
 }
 """What extraction uses with this model where nothing else is set."""
 
