@@ -1,8 +1,10 @@
 """Global descriptors in a real Postgres: made, replaced, indexed, and the nearest found."""
 
+import time
 from dataclasses import replace
 
 import numpy as np
+import psycopg
 import pytest
 
 from landmark.aggregation import Aggregation
@@ -255,8 +257,6 @@ def test_the_index_is_used_and_only_its_models(indexed):
             connection.execute("SELECT pg_stat_force_next_flush()")
         return dict(rows(store, usage, "landmarks_nearest_%"))
 
-    import time
-
     before = scans()
     store.nearest(aggregation, vectors[1][0], 10, except_path="s3://b/0")
     deadline = time.monotonic() + 20
@@ -267,16 +267,19 @@ def test_the_index_is_used_and_only_its_models(indexed):
 
 
 def test_an_index_is_built_once_and_a_broken_one_again(indexed):
-    store, vectors = indexed
+    store, _ = indexed
     aggregation = store.current_aggregation("model-2")
     assert not store.build_index(aggregation, 64)
-    with store.connect() as connection:
+    with psycopg.connect(store.conninfo, autocommit=True) as connection:
         connection.execute("DROP INDEX landmarks_nearest_2")
-        # What a build that was killed leaves: an index of the name that is not valid.
-        connection.execute(
-            "CREATE INDEX landmarks_nearest_2 ON landmarks (id) WHERE id / (id - 1000000) < 0"
-        )
+        # A concurrent build that fails leaves what a killed one leaves.
+        with pytest.raises(psycopg.errors.UniqueViolation):
+            connection.execute(
+                "CREATE UNIQUE INDEX CONCURRENTLY landmarks_nearest_2 ON landmarks (model)"
+            )
     valid = "SELECT indisvalid FROM pg_index WHERE indexrelid = 'landmarks_nearest_2'::regclass"
+    assert rows(store, valid) == [(False,)]
+    assert store.build_index(aggregation, 64)
     assert rows(store, valid) == [(True,)]
 
 

@@ -30,10 +30,11 @@ MIGRATION_LOCK = 0x6C616E64
 # About 100 KB each: enough to keep the network busy.
 ROWS_PER_FETCH = 32
 
-# pgvector's most; further rows it reads from the index as it needs them.
-MAX_EF_SEARCH = 1000
-# Nearest rows asked for at the least: fewer make the index's recall fall.
-MIN_EF_SEARCH = 200
+# Candidates that a search of the index holds: with few it misses some of the nearest. The most is
+# pgvector's; further rows it reads from the index as it needs them.
+MIN_EF_SEARCH, MAX_EF_SEARCH = 200, 1000
+# More are found sooner, and surely, by a look at every row.
+NEAREST_BY_INDEX = 5_000
 
 
 class Partition(NamedTuple):
@@ -553,9 +554,7 @@ class Store:
                     "CREATE INDEX CONCURRENTLY {} ON landmarks"
                     " USING hnsw ((global_descriptor::halfvec({})) halfvec_cosine_ops)"
                     " WHERE aggregation = {}"
-                ).format(
-                    name, sql.Literal(aggregation.dimensions), sql.Literal(aggregation.number)
-                )
+                ).format(name, sql.Literal(aggregation.dimensions), sql.Literal(aggregation.number))
             )
         return True
 
@@ -583,7 +582,7 @@ class Store:
                 "SELECT set_config('hnsw.ef_search', %s, true),"
                 " set_config('hnsw.iterative_scan', 'relaxed_order', true),"
                 " set_config('enable_indexscan', %s, true)",
-                [str(ef_search), "off" if exact else "on"],
+                [str(ef_search), "off" if exact or images > NEAREST_BY_INDEX else "on"],
             )
             # The index's own expression, letter for letter, or it is not used.
             distance = sql.SQL("global_descriptor::halfvec({}) <=> %(vector)s").format(
