@@ -1,7 +1,6 @@
 """A query against the table, over real Dask workers and a real Postgres."""
 
 import random
-from dataclasses import replace
 
 import numpy as np
 import pytest

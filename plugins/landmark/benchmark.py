@@ -1,6 +1,12 @@
-"""How fast two images are compared, beside DELF's own way, both measured in one run.
+"""What comparing costs: of two images beside DELF's own way, of a query with a whole table.
 
-OMP_NUM_THREADS=1 python -m landmark.benchmark matching [--images DIR] [--json FILE]
+    OMP_NUM_THREADS=1 python -m landmark.benchmark matching [--images DIR] [--json FILE]
+    OMP_NUM_THREADS=1 python -m landmark.benchmark search [--images DIR] [--json FILE]
+        [--sizes 1000,10000] [--nearest-sizes 10000,100000,1000000] [--shortlist N] [--queries N]
+
+`search` needs `PYTHONPATH=plugins:include`: it starts a Postgres of its own, fills it with rows
+made of the images' features (`landmark.bulk`; 150 KB each), and removes it. With --json FILE.json
+it also writes the figures as a table and a plot, FILE.md and FILE.png.
 """
 
 from __future__ import annotations
@@ -27,7 +33,8 @@ from landmark.progress import Progress
 from landmark.ranking import MIN_INLIERS
 from landmark.reference import reference_match
 from landmark.search import MatchingParameters, rank_images, verify_pairs
-from landmark.settings import load_settings
+from landmark.search_benchmark import Plan, draw_plot, measure_search, to_table
+from landmark.settings import Settings, load_settings
 from landmark.store import StoredImage
 
 GALLERY = Path(__file__).resolve().parents[2] / "include" / "gallery" / "images"
@@ -164,17 +171,32 @@ def _buffer_bytes(query: LocalFeatures, images: Sequence[StoredImage]) -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The program; returns its exit status."""
     parser = figures_parser("landmark.benchmark", __doc__)
-    parser.add_argument("what", choices=["matching"])
+    parser.add_argument("what", choices=["matching", "search"])
     parser.add_argument("--images", type=Path, default=GALLERY, metavar="DIR")
+    parser.add_argument("--sizes", type=_sizes, default=(1_000, 10_000), metavar="N,N")
+    parser.add_argument("--nearest-sizes", type=_sizes, default=(10_000, 100_000), metavar="N,N")
+    parser.add_argument("--shortlist", type=int, default=Settings().shortlist, metavar="N")
+    parser.add_argument("--queries", type=int, default=5, metavar="N")
     options = parser.parse_args(arguments)
 
     def measure() -> dict[str, Any]:
         files = choose_images(options.images)
         model = resolve_model(load_settings())
-        figures = measure_matching(load_extractor(model), files)
+        extractor = load_extractor(model)
+        if options.what == "matching":
+            return {"model": model.fingerprint, **measure_matching(extractor, files)}
+        plan = Plan(options.sizes, options.nearest_sizes, options.queries, options.shortlist)
+        figures = measure_search(_extract(extractor, files), plan)
+        if options.json:
+            options.json.with_suffix(".md").write_text(to_table(figures))
+            draw_plot(figures, options.json.with_suffix(".png"))
         return {"model": model.fingerprint, **figures}
 
     return print_figures(measure, options.json)
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    return tuple(sorted(int(size) for size in text.split(",")))
 
 
 if __name__ == "__main__":

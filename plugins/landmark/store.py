@@ -508,10 +508,15 @@ class Store:
                 [aggregation, model],
             ).rowcount
 
+    def drop_index(self, aggregation: int) -> None:
+        """Drop the HNSW index of an aggregation, if there is one."""
+        with self.connect() as connection:
+            connection.execute(sql.SQL("DROP INDEX IF EXISTS {}").format(_index_name(aggregation)))
+
     def drop_aggregation(self, number: int) -> None:
         """Forget an aggregation that no image uses any more, and its index."""
+        self.drop_index(number)
         with self.connect() as connection:
-            connection.execute(sql.SQL("DROP INDEX IF EXISTS {}").format(_index_name(number)))
             connection.execute("DELETE FROM landmark_aggregations WHERE number = %s", [number])
 
     def described(self, aggregation: int, up_to: int | None = None) -> int:
