@@ -344,7 +344,7 @@ class Store:
             row = connection.execute(
                 "SELECT"
                 " (SELECT count(*) FROM (SELECT FROM landmarks WHERE model = %(model)s"
-                "   AND image_path <> %(path)s LIMIT %(up_to)s) AS some),"
+                "   AND image_path <> %(path)s LIMIT %(up_to)s) AS counted),"
                 " (SELECT indexed_at FROM landmarks WHERE model = %(model)s"
                 "   AND image_path <> %(path)s ORDER BY indexed_at DESC LIMIT 1)",
                 chosen,
@@ -524,7 +524,7 @@ class Store:
         with self.connect() as connection:
             row = connection.execute(
                 "SELECT count(*) FROM (SELECT FROM landmarks WHERE aggregation = %s LIMIT %s)"
-                " AS some",
+                " AS counted",
                 [aggregation, up_to],
             ).fetchone()
         assert row is not None
