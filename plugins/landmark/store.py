@@ -408,11 +408,15 @@ class Store:
         There are others as long as there are images that the current one has not described.
         """
         with self.connect() as connection:
-            rows = connection.execute(
-                "SELECT number, dimensions, images, parameters FROM landmark_aggregations"
-                " WHERE model = %s ORDER BY number DESC",
-                [model],
-            ).fetchall()
+            rows = (
+                connection.cursor(binary=True)
+                .execute(
+                    "SELECT number, dimensions, images, parameters FROM landmark_aggregations"
+                    " WHERE model = %s ORDER BY number DESC",
+                    [model],
+                )
+                .fetchall()
+            )
         return [
             NumberedAggregation(
                 number, dimensions, images, parameters and Aggregation.from_bytes(parameters)
@@ -541,14 +545,10 @@ class Store:
         bool
             Whether it was built now.
         """
+        if self._has_index(aggregation.number):
+            return False
         name = _index_name(aggregation.number)
         with psycopg.connect(self.conninfo, autocommit=True) as connection:
-            found = connection.execute(
-                "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(%s)",
-                [name.as_string()],
-            ).fetchone()
-            if found == (True,):
-                return False
             # What a killed build has left.
             connection.execute(sql.SQL("DROP INDEX CONCURRENTLY IF EXISTS {}").format(name))
             connection.execute(
@@ -580,30 +580,41 @@ class Store:
         exact : bool
             Compare with every global descriptor, without the index.
         """
+        by_index = not exact and images <= NEAREST_BY_INDEX and self._has_index(aggregation.number)
         ef_search = min(MAX_EF_SEARCH, max(MIN_EF_SEARCH, images + 1))
+        # The index's own expression, letter for letter, or it is not used.
+        distance = sql.SQL("global_descriptor::halfvec({}) <=> %(vector)s").format(
+            sql.Literal(aggregation.dimensions)
+        )
+        # Ties beyond the last go to the lower id, which the index knows nothing of.
+        order = distance if by_index else sql.SQL("{}, id").format(distance)
         with self.connect() as connection:
             register_vector(connection)
             connection.execute(
                 "SELECT set_config('hnsw.ef_search', %s, true),"
                 " set_config('hnsw.iterative_scan', 'relaxed_order', true),"
-                " set_config('enable_indexscan', %s, true)",
-                [str(ef_search), "off" if exact or images > NEAREST_BY_INDEX else "on"],
-            )
-            # The index's own expression, letter for letter, or it is not used.
-            distance = sql.SQL("global_descriptor::halfvec({}) <=> %(vector)s").format(
-                sql.Literal(aggregation.dimensions)
+                " set_config('enable_indexscan', %s, true), set_config('enable_sort', %s, true)",
+                [str(ef_search), *(("on", "off") if by_index else ("off", "on"))],
             )
             rows = connection.execute(
                 sql.SQL(
                     "SELECT id FROM (SELECT id, {distance} AS distance FROM landmarks"
                     "  WHERE aggregation = {number} AND image_path <> %(path)s"
                     "  AND global_descriptor IS NOT NULL"
-                    "  ORDER BY {distance} LIMIT %(images)s) AS found"
+                    "  ORDER BY {order} LIMIT %(images)s) AS found"
                     " ORDER BY distance, id"
-                ).format(distance=distance, number=sql.Literal(aggregation.number)),
+                ).format(distance=distance, number=sql.Literal(aggregation.number), order=order),
                 {"vector": HalfVector(descriptor), "path": except_path, "images": images},
             )
             return [number for (number,) in rows]
+
+    def _has_index(self, aggregation: int) -> bool:
+        with self.connect() as connection:
+            row = connection.execute(
+                "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(%s)",
+                [_index_name(aggregation).as_string()],
+            ).fetchone()
+        return row == (True,)
 
     def global_descriptors(
         self, model: str, aggregation: int, paths: list[str]
