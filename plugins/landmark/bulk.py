@@ -26,6 +26,8 @@ VIEWS = 5
 # Length of what is added to descriptors of length 1. For other places it puts the two 0.85 apart,
 # beyond the distance of a putative match.
 VIEW_NOISE, PLACE_NOISE = 0.3, 1.2
+# A global descriptor is mixed of so many, and so much is added to it.
+MIXED, MIXED_NOISE = 4, 0.3
 # Drawn once: drawing for every row would take longer than writing it.
 NOISE_ROWS = 1 << 18
 
@@ -105,7 +107,7 @@ def fill_table(store: Store, photographs: Sequence[LocalFeatures], first: int, i
 def fill_global_descriptors(
     store: Store, real: NDArray[np.float32], first: int, images: int
 ) -> None:
-    """Add rows with nothing but a global descriptor: a real one off by half its length.
+    """Add rows with nothing but a global descriptor: real ones mixed, and off by a little.
 
     Parameters
     ----------
@@ -125,7 +127,9 @@ def fill_global_descriptors(
         with connection.cursor().copy(statement) as copy:
             copy.set_types([*("text",) * 3, *("int4",) * 3, *("bytea",) * 4, "halfvec", "int4"])
             for image in range(first, images):
-                vector = noise.added(real[rng.integers(len(real))][None], 0.5)[0]
+                mixed = rng.exponential(size=MIXED) @ real[rng.integers(len(real), size=MIXED)]
+                mixed /= max(np.linalg.norm(mixed), 1e-9)
+                vector = noise.added(mixed[None], MIXED_NOISE)[0]
                 path = f"s3://bulk/{image:09d}.jpg"
                 copy.write_row([path, MODEL, "", 1, 1, 0, *(b"",) * 4, HalfVector(vector), number])
     _vacuum(store)
