@@ -34,7 +34,7 @@ from landmark.ranking import MIN_INLIERS
 from landmark.reference import reference_match
 from landmark.search import MatchingParameters, rank_images, verify_pairs
 from landmark.search_benchmark import Plan, draw_plot, measure_search, to_table
-from landmark.settings import Settings, load_settings
+from landmark.settings import load_settings
 from landmark.store import StoredImage
 
 GALLERY = Path(__file__).resolve().parents[2] / "include" / "gallery" / "images"
@@ -175,17 +175,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--images", type=Path, default=GALLERY, metavar="DIR")
     parser.add_argument("--sizes", type=_sizes, default=(1_000, 10_000), metavar="N,N")
     parser.add_argument("--nearest-sizes", type=_sizes, default=(10_000, 100_000), metavar="N,N")
-    parser.add_argument("--shortlist", type=int, default=Settings().shortlist, metavar="N")
+    parser.add_argument("--shortlist", type=int, metavar="N")
     parser.add_argument("--queries", type=int, default=5, metavar="N")
     options = parser.parse_args(arguments)
 
     def measure() -> dict[str, Any]:
         files = choose_images(options.images)
-        model = resolve_model(load_settings())
+        settings = load_settings()
+        model = resolve_model(settings)
         extractor = load_extractor(model)
         if options.what == "matching":
             return {"model": model.fingerprint, **measure_matching(extractor, files)}
-        plan = Plan(options.sizes, options.nearest_sizes, options.queries, options.shortlist)
+        plan = Plan(
+            options.sizes,
+            options.nearest_sizes,
+            options.queries,
+            options.shortlist or settings.shortlist,
+        )
         figures = measure_search(_extract(extractor, files), plan)
         if options.json:
             options.json.with_suffix(".md").write_text(to_table(figures))

@@ -161,7 +161,8 @@ def _measure_nearest(
     """The shortlist alone, in a table of nothing but global descriptors."""
     described = store.current_aggregation(bulk.MODEL)
     assert described is not None and described.parameters is not None
-    real = np.stack([described.describe(found) for found in photographs]).astype(np.float32)
+    describe = described.parameters.describe
+    real = np.stack([describe(found.descriptors) for found in photographs]).astype(np.float32)
     with store.connect() as connection:
         connection.execute("TRUNCATE landmarks")
     measured, filled = [], 0
