@@ -128,7 +128,7 @@ def fill_global_descriptors(
             copy.set_types([*("text",) * 3, *("int4",) * 3, *("bytea",) * 4, "halfvec", "int4"])
             for image in range(first, images):
                 mixed = rng.exponential(size=MIXED) @ real[rng.integers(len(real), size=MIXED)]
-                mixed /= max(np.linalg.norm(mixed), 1e-9)
+                mixed /= max(float(np.linalg.norm(mixed)), 1e-9)
                 vector = noise.added(mixed[None], MIXED_NOISE)[0]
                 path = f"s3://bulk/{image:09d}.jpg"
                 copy.write_row([path, MODEL, "", 1, 1, 0, *(b"",) * 4, HalfVector(vector), number])
