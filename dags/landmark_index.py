@@ -7,6 +7,8 @@ Brings the table `landmarks` in line with the bucket prefix `LANDMARK_IMAGES`: p
 1. `plan_sweep` streams the listing into Postgres and compares it there by etag.
 2. `extract_batch`, mapped over batches of up to 256 images, extracts and commits image by image.
 3. `summarise` says what the sweep did and updates the asset `landmarks`.
+4. `describe_images` gives a global descriptor to every image that has none, from its local
+   features in the table. When the table has grown tenfold, what these are made by is measured anew.
 
 An image that cannot be used ends in `landmark_failures` with its reason; it is tried again once it
 changes, or with *retry failures*. A sweep that was killed goes on where it stopped when it is run
@@ -104,7 +106,16 @@ def landmark_index() -> None:
         with landmark() as (_, store, _):
             return ingest.finish_sweep(store, run_id)._asdict()
 
-    extract_batch.expand_kwargs(plan_sweep()) >> summarise()
+    @task(trigger_rule=TriggerRule.NONE_FAILED, execution_timeout=timedelta(hours=6))
+    def describe_images() -> int:
+        """Describe what the table has and a shortlist would miss; return how many images."""
+        from landmark import extraction, shortlist
+        from landmark_airflow import landmark
+
+        with landmark() as (settings, store, _):
+            return shortlist.describe_table(store, extraction.resolve_model(settings).fingerprint)
+
+    extract_batch.expand_kwargs(plan_sweep()) >> [summarise(), describe_images()]
 
 
 landmark_index()

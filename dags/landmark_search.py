@@ -68,6 +68,14 @@ from landmark.ranking import MIN_INLIERS
             description="Compare with every image, or with the nearest by global descriptor; "
             "auto goes by the size of the table.",
         ),
+        "shortlist": Param(
+            None,
+            type=["null", "integer"],
+            minimum=1,
+            maximum=100_000,
+            title="Shortlist",
+            description="How many are the nearest. Empty: LANDMARK_SHORTLIST.",
+        ),
         "add_to_index": Param(
             True,
             type="boolean",
@@ -120,6 +128,7 @@ def landmark_search() -> None:
                 params["top_k"],
                 params["min_inliers"],
                 params["mode"],
+                params["shortlist"] or settings.shortlist,
                 search.MatchingParameters(extraction.resolve_model(settings).max_distance),
             )
             return report.write_result(s3, query["folder"], result)

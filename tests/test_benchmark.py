@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from PIL import Image
 
 from landmark.benchmark import main
 from landmark.models import BUNDLED_MODEL
@@ -45,6 +46,32 @@ def test_extraction_is_measured_beside_delf_with_its_memory(tmp_path, photograph
     )
     assert 0 < figures["private_mb"] < figures["peak_mb"]
     assert figures["tensorflow_mb"] <= figures["peak_mb"]
+
+
+def test_searches_are_measured_at_every_size_on_a_postgres_of_their_own(
+    tmp_path, photograph, monkeypatch
+):
+    monkeypatch.setenv("LANDMARK_MODEL", str(BUNDLED_MODEL))
+    for place in range(4):
+        (tmp_path / f"{place}.jpg").write_bytes(photograph(place, side=160))
+    out = tmp_path / "search.json"
+    options = ["--sizes", "30,60", "--nearest-sizes", "50,200", "--shortlist", "20"]
+    options += ["--queries", "2", "--images", str(tmp_path), "--json", str(out)]
+    assert main(["search", *options]) == 0
+    figures = json.loads(out.read_text())
+    searches = {(one["images"], one["mode"]): one for one in figures["searches"]}
+    assert set(searches) == {(n, m) for n in (30, 60) for m in ("exhaustive", "shortlist")}
+    for (images, mode), one in searches.items():
+        assert one["rows_read"] == (images if mode == "exhaustive" else 20)
+        assert one["views_found"] > 0.9 and one["seconds"] > 0
+        assert one["worker_mb"] > 50 and one["task_and_scheduler_mb"] > 50
+    read = {key: one["bytes_read"] for key, one in searches.items()}
+    assert read[60, "shortlist"] < read[60, "exhaustive"] < 3 * read[30, "exhaustive"]
+    assert [one["images"] for one in figures["nearest"]] == [50, 200]
+    assert all(one["recall"] > 0.9 for one in figures["nearest"])
+    table = out.with_suffix(".md").read_text()
+    assert "| 60 | shortlist |" in table and "| 200 | 20 |" in table
+    assert Image.open(out.with_suffix(".png")).size == (760, 480)
 
 
 def test_a_folder_without_images_is_named(tmp_path, capsys):

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from landmark.aggregation import second_order_pooling
 from landmark.features import LocalFeatures
 
 
@@ -61,15 +60,3 @@ def test_pickles_are_refused():
     np.savez(buffer, locations=np.array([object()], dtype=object), size=np.array([1, 1]))
     with pytest.raises(ValueError, match="allow_pickle"):
         LocalFeatures.from_bytes(buffer.getvalue())
-
-
-def test_pooling_keeps_length_one_and_no_order():
-    descriptors = features(50).descriptors
-    pooled = second_order_pooling(descriptors)
-    assert pooled.shape == (8 * 9 // 2,) and pooled.dtype == np.float16
-    assert np.linalg.norm(pooled.astype(float)) == pytest.approx(1, abs=1e-3)
-    np.testing.assert_allclose(pooled, second_order_pooling(descriptors[::-1]), atol=1e-3)
-
-
-def test_pooling_of_no_features_is_zero():
-    assert not second_order_pooling(np.empty((0, 8), np.float16)).any()

@@ -61,7 +61,7 @@ def test_new_changed_deleted_and_broken_images(sweep, store, s3, prefix, photogr
     assert store.find(base + "a.jpg", model) is None
     etag, features = store.find(base + "b.jpg", model)
     assert etag == read_etag(s3, base + "b.jpg")
-    assert len(features) > 50 and features.global_descriptor is not None
+    assert len(features) > 50
 
     fourth = sweep(base, retry_failures=True)
     assert (fourth.retried, fourth.failed) == (1, 1)

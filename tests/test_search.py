@@ -6,13 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from landmark.aggregation import second_order_pooling
 from landmark.cluster import open_client
 from landmark.errors import LandmarkError
 from landmark.features import LocalFeatures
 from landmark.ranking import MIN_INLIERS, Match
 from landmark.report import read_result, result_folder, write_query, write_result
 from landmark.search import compare, draw_best, rank_images, rank_table
+from landmark.shortlist import describe_table
 from landmark.store import Store, StoredImage
 
 MODEL = "model-1"
@@ -27,11 +27,9 @@ def table(postgres, make_view):
     views = [(place, view) for place in range(PLACES) for view in range(VIEWS)]
     random.Random(0).shuffle(views)
     for place, view in views:
-        features = make_view(place, view)
-        pooled = second_order_pooling(features.descriptors)
-        features = replace(features, global_descriptor=pooled)
-        store.save(f"s3://b/{place:02d}/{view}.jpg", MODEL, "1", features)
+        store.save(f"s3://b/{place:02d}/{view}.jpg", MODEL, "1", make_view(place, view))
     store.save("s3://b/07/8.jpg", "model-2", "1", make_view(7, 8, d=4))
+    describe_table(store, MODEL)
     return store
 
 
@@ -138,20 +136,41 @@ def test_chunks_do_not_change_the_ranking(make_view, monkeypatch):
 
 
 def test_a_shortlist_finds_the_place_too(table, dask_client, make_view, monkeypatch):
-    query = make_view(7, 0)
-    query = replace(query, global_descriptor=second_order_pooling(query.descriptors))
-    monkeypatch.setattr("landmark.search.SHORTLIST", 20)
     monkeypatch.setattr("landmark.search.EXHAUSTIVE_UP_TO", 50)
-    result = rank_table(table, dask_client, MODEL, query, "s3://b/07/0.jpg", 100, mode="auto")
+    result = search(table, dask_client, make_view, mode="auto", shortlist=20)
     assert (result.mode, result.images_compared) == ("shortlist", 20)
+    assert "shortlist=20" in result.to_text().decode()
     assert {match.image_path for match in result.matches} == {
         f"s3://b/07/{view}.jpg" for view in (1, 2, 3)
     }
 
 
-def test_a_shortlist_needs_a_global_descriptor(table, dask_client, make_view):
-    with pytest.raises(LandmarkError, match="mode=exhaustive"):
-        search(table, dask_client, make_view, mode="shortlist")
+@pytest.mark.parametrize(("top_k", "min_inliers"), [(1, 3), (2, 10), (100, 25), (100, 500)])
+def test_a_shortlist_lists_what_was_asked_for_and_finds_the_same(
+    table, dask_client, make_view, top_k, min_inliers
+):
+    options = {"mode": "shortlist", "shortlist": 20}
+    everything = search(table, dask_client, make_view, min_inliers=3, **options).matches
+    found = search(
+        table, dask_client, make_view, top_k=top_k, min_inliers=min_inliers, **options
+    ).matches
+    assert found == [match for match in everything if match.inliers >= min_inliers][:top_k]
+
+
+def test_a_shortlist_of_everything_is_the_exhaustive_search(table, dask_client, make_view):
+    result = search(table, dask_client, make_view, mode="shortlist", shortlist=PLACES * VIEWS)
+    assert result.mode == "exhaustive"
+
+
+def test_auto_compares_with_every_image_that_has_no_global_descriptor_yet(
+    store, dask_client, make_view, monkeypatch
+):
+    monkeypatch.setattr("landmark.search.EXHAUSTIVE_UP_TO", 2)
+    for view in range(5):
+        store.save(f"s3://b/07/{view}.jpg", MODEL, "1", make_view(7, view))
+    assert search(store, dask_client, make_view, shortlist=2).mode == "exhaustive"
+    with pytest.raises(LandmarkError, match=r"run landmark_index, or .* mode=exhaustive"):
+        search(store, dask_client, make_view, mode="shortlist", shortlist=2)
 
 
 def test_an_empty_table_says_what_to_run(store, dask_client, make_view):

@@ -124,22 +124,6 @@ def test_partitions_hold_every_image_once(store, make_view, size):
     assert found == [f"s3://b/{number}" for number in (0, 1, 2, 4, 5, 6)]
 
 
-def test_nearest_by_global_descriptor(store, make_view):
-    from dataclasses import replace
-
-    import numpy as np
-
-    for number in range(5):
-        pooled = np.eye(5, dtype=np.float32)[number]
-        features = replace(make_view(number, n=3), global_descriptor=pooled)
-        store.save(f"s3://b/{number}", MODEL, "1", features)
-    store.save("s3://b/none", MODEL, "1", make_view(9, n=3))
-    query = np.array([0, 0.1, 0.9, 0.3, 0], np.float32)
-    near = store.nearest(MODEL, query, 2, except_path="s3://b/1")
-    found = [image.image_path for image in store.read_partition(MODEL, near)]
-    assert found == ["s3://b/2", "s3://b/3"]
-
-
 def test_the_password_is_not_shown():
     assert "secret" not in repr(Store("postgresql://me:secret@host/db"))
 

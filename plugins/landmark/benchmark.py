@@ -1,7 +1,13 @@
-"""How fast two images are compared and features are extracted, each beside DELF in one run.
+"""What it costs to compare two images and to extract features, beside DELF; what a search costs.
 
-OMP_NUM_THREADS=1 python -m landmark.benchmark matching [--images DIR] [--json FILE]
-python -m landmark.benchmark extract [--images DIR] [--json FILE]
+    OMP_NUM_THREADS=1 python -m landmark.benchmark matching [--images DIR] [--json FILE]
+    python -m landmark.benchmark extract [--images DIR] [--json FILE]
+    OMP_NUM_THREADS=1 python -m landmark.benchmark search [--images DIR] [--json FILE]
+        [--sizes 1000,10000] [--nearest-sizes 10000,100000,1000000] [--shortlist N] [--queries N]
+
+`search` needs `PYTHONPATH=plugins:include`: it starts a Postgres of its own, fills it with rows
+made of the images' features (`landmark.bulk`; 150 KB each), and removes it. With --json FILE.json
+it also writes the figures as a table and a plot, FILE.md and FILE.png.
 """
 
 from __future__ import annotations
@@ -32,6 +38,7 @@ from landmark.progress import Progress
 from landmark.ranking import MIN_INLIERS
 from landmark.reference import delf_network, reference_match
 from landmark.search import MatchingParameters, rank_images, verify_pairs
+from landmark.search_benchmark import Plan, draw_plot, measure_search, to_table
 from landmark.settings import load_settings
 from landmark.store import StoredImage
 
@@ -232,21 +239,44 @@ def _buffer_bytes(query: LocalFeatures, images: Sequence[StoredImage]) -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The program; returns its exit status."""
     parser = figures_parser("landmark.benchmark", __doc__)
-    parser.add_argument("what", choices=["matching", "extract"])
+    parser.add_argument("what", choices=["matching", "extract", "search"])
     parser.add_argument("--images", type=Path, default=GALLERY, metavar="DIR")
+    parser.add_argument("--sizes", type=_sizes, default=(1_000, 10_000), metavar="N,N")
+    parser.add_argument("--nearest-sizes", type=_sizes, default=(10_000, 100_000), metavar="N,N")
+    parser.add_argument("--shortlist", type=int, metavar="N")
+    parser.add_argument("--queries", type=int, default=5, metavar="N")
     options = parser.parse_args(arguments)
 
     def measure() -> dict[str, Any]:
         files = choose_images(options.images)
-        model = resolve_model(load_settings())
+        settings = load_settings()
+        model = resolve_model(settings)
         if options.what == "extract":
-            figures = measure_extraction(model, files)
-        else:
-            parameters = MatchingParameters(model.max_distance)
-            figures = measure_matching(load_extractor(model), files, parameters)
+            return {"model": model.fingerprint, **measure_extraction(model, files)}
+        extractor, parameters = load_extractor(model), MatchingParameters(model.max_distance)
+        if options.what == "matching":
+            return {
+                "model": model.fingerprint,
+                **measure_matching(extractor, files, parameters),
+            }
+        plan = Plan(
+            options.sizes,
+            options.nearest_sizes,
+            options.queries,
+            options.shortlist or settings.shortlist,
+            parameters,
+        )
+        figures = measure_search(_extract(extractor, files), plan)
+        if options.json:
+            options.json.with_suffix(".md").write_text(to_table(figures))
+            draw_plot(figures, options.json.with_suffix(".png"))
         return {"model": model.fingerprint, **figures}
 
     return print_figures(measure, options.json)
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    return tuple(sorted(int(size) for size in text.split(",")))
 
 
 if __name__ == "__main__":

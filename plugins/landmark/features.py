@@ -95,13 +95,7 @@ class LocalFeatures:
         }
         if self.global_descriptor is not None:
             arrays["global_descriptor"] = self.global_descriptor
-        buffer = io.BytesIO()
-        with zipfile.ZipFile(buffer, "w") as archive:  # np.savez would write the time into it
-            for name, array in arrays.items():
-                member = io.BytesIO()
-                np.save(member, array, allow_pickle=False)
-                archive.writestr(zipfile.ZipInfo(f"{name}.npy"), member.getvalue())
-        return buffer.getvalue()
+        return write_arrays(**arrays)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> LocalFeatures:
@@ -112,14 +106,37 @@ class LocalFeatures:
         ValueError, KeyError
             If the file is not such an .npz.
         """
-        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-            width, height = (int(side) for side in arrays["size"])
-            return cls(
-                locations=arrays["locations"],
-                descriptors=arrays["descriptors"],
-                scales=arrays["scales"],
-                attention=arrays["attention"],
-                width=width,
-                height=height,
-                global_descriptor=arrays.get("global_descriptor"),
-            )
+        arrays = read_arrays(data)
+        width, height = (int(side) for side in arrays["size"])
+        return cls(
+            locations=arrays["locations"],
+            descriptors=arrays["descriptors"],
+            scales=arrays["scales"],
+            attention=arrays["attention"],
+            width=width,
+            height=height,
+            global_descriptor=arrays.get("global_descriptor"),
+        )
+
+
+def write_arrays(**arrays: NDArray) -> bytes:
+    """An .npz file; the same arrays give the same bytes."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:  # np.savez would write the time into it
+        for name, array in arrays.items():
+            member = io.BytesIO()
+            np.save(member, array, allow_pickle=False)
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), member.getvalue())
+    return buffer.getvalue()
+
+
+def read_arrays(data: bytes) -> dict[str, NDArray]:
+    """Read what `write_arrays` wrote; pickles are refused.
+
+    Raises
+    ------
+    ValueError
+        If it is no such file.
+    """
+    with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+        return dict(arrays)

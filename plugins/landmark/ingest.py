@@ -6,10 +6,8 @@ import logging
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
 from typing import Any
 
-from landmark.aggregation import second_order_pooling
 from landmark.bucket import ObjectMissing, S3Object, list_objects, read_etag, read_object
 from landmark.errors import LandmarkError, UnusableImage
 from landmark.extraction import Extractor, ModelConfig, load_extractor
@@ -132,12 +130,13 @@ def extract_batch(store: Store, client: Any, extractor: Extractor, sweep: str, b
     """
     work = store.unsettled(sweep, batch)
     model = extractor.model.fingerprint
+    aggregation = store.current_aggregation(model)
     progress = Progress(len(work), "images")
     for entry, download in _downloads(client, work):
         etag = entry.etag
         try:
             data, etag = download.result()
-            features = extract_features(extractor, data, entry.path)
+            features = extractor.extract(data, entry.path)
         except ObjectMissing as error:
             logger.info("%s", error)
             store.settle_gone(sweep, entry.path)
@@ -145,7 +144,7 @@ def extract_batch(store: Store, client: Any, extractor: Extractor, sweep: str, b
             logger.warning("%s", error)
             store.record_failure(entry.path, model, etag, str(error), sweep)
         else:
-            store.save(entry.path, model, etag, features, sweep)
+            store.save(entry.path, model, etag, features, sweep, aggregation)
         progress.add()
     return progress.done
 
@@ -168,9 +167,10 @@ def query_features(
         features = found[1]
     else:
         data, etag = read_object(client, path)
-        features = extract_features(load_extractor(model), data, path)
+        features = load_extractor(model).extract(data, path)
         if add_to_index:
-            store.save(path, model.fingerprint, etag, features)
+            aggregation = store.current_aggregation(model.fingerprint)
+            store.save(path, model.fingerprint, etag, features, aggregation=aggregation)
     if not len(features):
         raise UnusableImage(
             f"{path}: the model finds no feature in it; use a sharper or larger photograph, or "
@@ -178,14 +178,6 @@ def query_features(
         )
     logger.info("%d features of %s", len(features), path)
     return features
-
-
-def extract_features(extractor: Extractor, data: bytes, path: str) -> LocalFeatures:
-    """An image's local features, with a global descriptor made of them if the model has none."""
-    features = extractor.extract(data, path)
-    if features.global_descriptor is not None:
-        return features
-    return replace(features, global_descriptor=second_order_pooling(features.descriptors))
 
 
 def _downloads(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import timezone
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -20,16 +20,13 @@ from landmark.images import decode_image
 from landmark.matching import QueryDescriptors, putative_matches
 from landmark.models import DELF_DEFAULTS
 from landmark.progress import Progress
-from landmark.ranking import MIN_INLIERS, Match, TopK, verdict
+from landmark.ranking import CERTAIN_INLIERS, MIN_INLIERS, Match, TopK, verdict
 from landmark.report import PICTURE, SearchResult, draw_matches, read_query, read_result
+from landmark.shortlist import EXHAUSTIVE_UP_TO, EXPANDED_BY, ROUNDS, Shortlist
 from landmark.store import Partition, Store, StoredImage
 from landmark.verification import Verification, VerificationParameters, verify
 
 logger = logging.getLogger(__name__)
-
-# `auto` compares with every image up to this many; beyond, with a shortlist.
-EXHAUSTIVE_UP_TO = 20_000
-SHORTLIST = 1_000
 
 # A Dask task costs 2-3 ms and a pair about as much, so fewer images a task waste time; more leave
 # workers idle at the end.
@@ -140,6 +137,7 @@ def rank_table(
     top_k: int,
     min_inliers: int = MIN_INLIERS,
     mode: str = "auto",
+    shortlist: int = 1_000,
     parameters: MatchingParameters = MatchingParameters(),
 ) -> SearchResult:
     """Compare a query with the images of its model in the table.
@@ -154,62 +152,92 @@ def rank_table(
         The query's own path, which is left out of the ranking.
     mode : {'auto', 'exhaustive', 'shortlist'}
         With every image, or with the nearest by global descriptor, or one of them by table size.
+    shortlist : int
+        How many are the nearest.
 
     Raises
     ------
     LandmarkError
-        If the model has no other image in the table; says which models have.
+        If the model has no other image in the table; says which models have. If a shortlist is
+        asked for and the images have no global descriptors yet.
     """
-    contents = store.contents(model, query_path)
+    contents = store.contents(model, query_path, up_to=max(shortlist, EXHAUSTIVE_UP_TO) + 1)
     if contents.newest is None:
         raise LandmarkError(_nothing_to_compare(store, model))
     if mode == "auto":
-        mode = "exhaustive" if contents.images <= EXHAUSTIVE_UP_TO else "shortlist"
+        few = contents.images <= EXHAUSTIVE_UP_TO or not store.aggregations(model)
+        mode = "exhaustive" if few else "shortlist"
+    if contents.images <= shortlist:
+        mode = "exhaustive"  # the same images
+    # A shortlist wants to know of the place's surest images, whatever the result may list.
+    expanding = mode == "shortlist"
+    best = TopK(
+        max(top_k, EXPANDED_BY) if expanding else top_k,
+        min(min_inliers, CERTAIN_INLIERS) if expanding else min_inliers,
+    )
+    common = {
+        "store": store,
+        "model": model,
+        "query": client.scatter(query, broadcast=True, hash=False),
+        "query_path": query_path,
+        "top_k": best.k,
+        "min_inliers": best.min_inliers,
+        "parameters": parameters,
+    }
     if mode == "exhaustive":
         partitions = store.partitions(model, IMAGES_PER_TASK, query_path)
-    elif query.global_descriptor is None:
-        raise LandmarkError(f"{query_path}: no global descriptor; search with mode=exhaustive")
+        compared = _rank_partitions(client, partitions, best, common)
     else:
-        ids = sorted(store.nearest(model, query.global_descriptor, SHORTLIST, query_path))
-        slices = [ids[i : i + IMAGES_PER_TASK] for i in range(0, len(ids), IMAGES_PER_TASK)]
-        partitions = [Partition(part, len(part)) for part in slices]
-
-    tasks = client.map(
-        _rank_partition,
-        partitions,
-        store=store,
+        nearest = Shortlist(store, model, query, query_path)
+        compared = 0
+        for images in _shares(shortlist, ROUNDS):
+            sure = [match for match in best.matches if match.inliers >= CERTAIN_INLIERS]
+            ids = nearest.take(images, sure)
+            compared += _rank_partitions(client, _partitioned(ids), best, common)
+    matches = [match for match in best.matches if match.inliers >= min_inliers][:top_k]
+    return SearchResult(
+        query=query_path,
         model=model,
-        query=client.scatter(query, broadcast=True, hash=False),
-        query_path=query_path,
-        top_k=top_k,
-        min_inliers=min_inliers,
-        parameters=parameters,
-        pure=False,
+        images_compared=compared,
+        index_time=contents.newest.astimezone(timezone.utc).isoformat(timespec="seconds"),
+        mode=mode,
+        parameters={
+            "top_k": top_k,
+            "min_inliers": min_inliers,
+            **({"shortlist": shortlist} if mode == "shortlist" else {}),
+            "max_distance": parameters.max_distance,
+            **asdict(parameters.verification),
+        },
+        verdict=verdict(matches),
+        matches=matches,
     )
+
+
+def _rank_partitions(
+    client: Client, partitions: Sequence[Partition], best: TopK, common: dict[str, Any]
+) -> int:
+    """Rank partitions on the workers, take their best in, and return how many images they had."""
     progress = Progress(sum(partition.images for partition in partitions), "images compared")
-    best = TopK(top_k, min_inliers)
     verified = 0
+    tasks = client.map(_rank_partition, partitions, **common, pure=False)
     for task, part in as_completed(tasks, with_results=True):
         best.merge(part.matches)
         progress.add(part.compared)
         verified += part.verified
         task.release()
     logger.info("%d of %d images had to be verified", verified, progress.done)
-    return SearchResult(
-        query=query_path,
-        model=model,
-        images_compared=progress.done,
-        index_time=contents.newest.astimezone(timezone.utc).isoformat(timespec="seconds"),
-        mode=mode,
-        parameters={
-            "top_k": top_k,
-            "min_inliers": min_inliers,
-            "max_distance": parameters.max_distance,
-            **asdict(parameters.verification),
-        },
-        verdict=verdict(best.matches),
-        matches=best.matches,
-    )
+    return progress.done
+
+
+def _partitioned(ids: list[int]) -> list[Partition]:
+    slices = [ids[i : i + IMAGES_PER_TASK] for i in range(0, len(ids), IMAGES_PER_TASK)]
+    return [Partition(part, len(part)) for part in slices]
+
+
+def _shares(total: int, parts: int) -> list[int]:
+    """`total` in so many parts of about one size, none of them empty."""
+    bounds = [total * part // parts for part in range(parts + 1)]
+    return [last - first for first, last in pairwise(bounds) if last > first]
 
 
 def draw_best(store: Store, client: Any, folder: str, pictures: int = PICTURES) -> int:

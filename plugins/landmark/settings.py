@@ -42,6 +42,9 @@ class Settings(BaseSettings):
         pattern=r"^(local|(tcp|tls)://.+)$",
         description="`local`, or a scheduler's `tcp://host:port`.",
     )
+    shortlist: int = Field(
+        1_000, ge=1, le=100_000, description="Images that a search in that mode compares."
+    )
     postgres_conn_id: str = Field("landmark_postgres", description="Airflow connection.")
     aws_conn_id: str = Field("landmark_s3", description="Airflow connection.")
     max_image_size: int | None = Field(

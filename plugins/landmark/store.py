@@ -14,8 +14,10 @@ import psycopg
 from numpy.typing import DTypeLike, NDArray
 from pgvector import HalfVector
 from pgvector.psycopg import register_vector
+from psycopg import sql
 from typing_extensions import LiteralString
 
+from landmark.aggregation import Aggregation
 from landmark.bucket import S3Object
 from landmark.errors import LandmarkError
 from landmark.features import LocalFeatures
@@ -27,6 +29,12 @@ MIGRATION_LOCK = 0x6C616E64
 
 # About 100 KB each: enough to keep the network busy.
 ROWS_PER_FETCH = 32
+
+# Candidates that a search of the index holds: with few it misses some of the nearest. The most is
+# pgvector's; further rows it reads from the index as it needs them.
+MIN_EF_SEARCH, MAX_EF_SEARCH = 200, 1000
+# More are found sooner, and surely, by a look at every row.
+NEAREST_BY_INDEX = 5_000
 
 
 class Partition(NamedTuple):
@@ -45,10 +53,45 @@ class Partition(NamedTuple):
 
 
 class Contents(NamedTuple):
-    """What the table holds of one model."""
+    """What the table holds of one model.
+
+    Parameters
+    ----------
+    images : int
+        Counted only so far as was asked.
+    newest : datetime or None
+        When an image was indexed last; None if there is none.
+    """
 
     images: int
     newest: datetime | None
+
+
+class NumberedAggregation(NamedTuple):
+    """What a model's global descriptors are made by.
+
+    Parameters
+    ----------
+    number : int
+        Global descriptors of different numbers are never compared.
+    dimensions : int
+        Of the global descriptors.
+    images : int
+        That the model had when this was measured.
+    parameters : Aggregation or None
+        None: the model gives global descriptors of its own.
+    """
+
+    number: int
+    dimensions: int
+    images: int
+    parameters: Aggregation | None
+
+    def describe(self, features: LocalFeatures) -> NDArray[np.float16] | None:
+        """The global descriptor of an image, None if it has none."""
+        if self.parameters is None:
+            return features.global_descriptor
+        return self.parameters.describe(features.descriptors) if len(features) else None
 
 
 class StoredImage(NamedTuple):
@@ -207,25 +250,38 @@ class Store:
         )
 
     def save(
-        self, image_path: str, model: str, etag: str, features: LocalFeatures, sweep: str = ""
+        self,
+        image_path: str,
+        model: str,
+        etag: str,
+        features: LocalFeatures,
+        sweep: str = "",
+        aggregation: NumberedAggregation | None = None,
     ) -> None:
         """Write an image's features, instead of any it had, and settle it in the sweep.
 
         A row keeps its id, so that a running search sees an image once.
+
+        Parameters
+        ----------
+        aggregation : NumberedAggregation, optional
+            Of the model: makes the global descriptor. Without it `landmark_index` adds that later.
         """
-        pooled = features.global_descriptor
+        pooled = aggregation.describe(features) if aggregation else features.global_descriptor
+        number = aggregation.number if aggregation else None
         with self.connect() as connection:
             register_vector(connection)
             connection.execute(
                 "INSERT INTO landmarks (image_path, model, etag, width, height, n_features,"
-                " locations, descriptors, scales, attention, global_descriptor)"
-                " VALUES (%s, %s, %s, %s, %s, %s, %b, %b, %b, %b, %s)"
+                " locations, descriptors, scales, attention, global_descriptor, aggregation)"
+                " VALUES (%s, %s, %s, %s, %s, %s, %b, %b, %b, %b, %s, %s)"
                 " ON CONFLICT (image_path, model) DO UPDATE SET"
                 " etag = excluded.etag, width = excluded.width, height = excluded.height,"
                 " n_features = excluded.n_features, locations = excluded.locations,"
                 " descriptors = excluded.descriptors, scales = excluded.scales,"
                 " attention = excluded.attention,"
-                " global_descriptor = excluded.global_descriptor, indexed_at = now()",
+                " global_descriptor = excluded.global_descriptor,"
+                " aggregation = excluded.aggregation, indexed_at = now()",
                 [
                     image_path,
                     model,
@@ -238,6 +294,7 @@ class Store:
                     features.scales.astype("<f4").tobytes(),
                     features.attention.astype("<f4").tobytes(),
                     None if pooled is None else HalfVector(pooled),
+                    number,
                 ],
             )
             connection.execute(
@@ -274,13 +331,23 @@ class Store:
 
     # ---- search ---------------------------------------------------------------------------------
 
-    def contents(self, model: str, except_path: str = "") -> Contents:
-        """How many images the model has, `except_path` not counted, and the newest's time."""
+    def contents(self, model: str, except_path: str = "", up_to: int | None = None) -> Contents:
+        """How many images the model has, `except_path` not counted, and the newest's time.
+
+        Parameters
+        ----------
+        up_to : int, optional
+            Count no further: counting takes long in a large table.
+        """
+        chosen = {"model": model, "path": except_path, "up_to": up_to}
         with self.connect() as connection:
             row = connection.execute(
-                "SELECT count(*), max(indexed_at) FROM landmarks"
-                " WHERE model = %s AND image_path <> %s",
-                [model, except_path],
+                "SELECT"
+                " (SELECT count(*) FROM (SELECT FROM landmarks WHERE model = %(model)s"
+                "   AND image_path <> %(path)s LIMIT %(up_to)s) AS counted),"
+                " (SELECT indexed_at FROM landmarks WHERE model = %(model)s"
+                "   AND image_path <> %(path)s ORDER BY indexed_at DESC LIMIT 1)",
+                chosen,
             ).fetchone()
         assert row is not None
         return Contents(*row)
@@ -333,22 +400,235 @@ class Store:
                     np.frombuffer(scales, "<f4"),
                 )
 
-    def nearest(
-        self, model: str, descriptor: NDArray[np.float16], images: int, except_path: str = ""
-    ) -> list[int]:
-        """Ids of the images with the nearest global descriptors (cosine), nearest first.
+    # ---- global descriptors ---------------------------------------------------------------------
 
-        Ties go to the lower id, so the same table gives the same shortlist.
+    def aggregations(self, model: str) -> list[NumberedAggregation]:
+        """What the model's global descriptors are made by, the current one first.
+
+        There are others as long as there are images that the current one has not described.
+        """
+        with self.connect() as connection:
+            rows = (
+                connection.cursor(binary=True)
+                .execute(
+                    "SELECT number, dimensions, images, parameters FROM landmark_aggregations"
+                    " WHERE model = %s ORDER BY number DESC",
+                    [model],
+                )
+                .fetchall()
+            )
+        return [
+            NumberedAggregation(
+                number, dimensions, images, parameters and Aggregation.from_bytes(parameters)
+            )
+            for number, dimensions, images, parameters in rows
+        ]
+
+    def current_aggregation(self, model: str) -> NumberedAggregation | None:
+        """What describes the model's new images, None before it was first measured."""
+        return next(iter(self.aggregations(model)), None)
+
+    def add_aggregation(
+        self, model: str, dimensions: int, images: int, parameters: Aggregation | None
+    ) -> None:
+        """Make this the model's current aggregation; it describes images from now on."""
+        with self.connect() as connection:
+            connection.execute(
+                "INSERT INTO landmark_aggregations (model, dimensions, images, parameters)"
+                " VALUES (%s, %s, %s, %b)",
+                [model, dimensions, images, parameters and parameters.to_bytes()],
+            )
+
+    def own_dimensions(self, model: str) -> int | None:
+        """Of the global descriptors that the model itself has given, None if it gives none."""
+        with self.connect() as connection:
+            row = connection.execute(
+                "SELECT vector_dims(global_descriptor) FROM landmarks"
+                " WHERE model = %s AND aggregation IS NULL AND global_descriptor IS NOT NULL"
+                " LIMIT 1",
+                [model],
+            ).fetchone()
+        return None if row is None else row[0]
+
+    def sample_ids(self, model: str, images: int) -> list[int]:
+        """So many of the model's rows at random; the same rows of the same table."""
+        with self.connect() as connection:
+            rows = connection.execute(
+                "SELECT id FROM landmarks WHERE model = %s"
+                " ORDER BY hashint8extended(id, 0) LIMIT %s",
+                [model, images],
+            )
+            return sorted(number for (number,) in rows)
+
+    def undescribed(
+        self, model: str, aggregation: int, after_id: int, images: int
+    ) -> tuple[int, list[tuple[int, str, NDArray[np.float16]]]]:
+        """The next images of the model that the aggregation has not described.
+
+        Returns
+        -------
+        int
+            The last id looked at; `after_id` if there is none left.
+        list of tuple
+            Id, etag, and descriptors float16 [n, d] of each, by id.
+        """
+        with self.connect() as connection:
+            rows = (
+                connection.cursor(binary=True)
+                .execute(
+                    "SELECT id, etag, n_features, descriptors FROM landmarks WHERE model = %s"
+                    " AND aggregation IS DISTINCT FROM %s AND id > %s ORDER BY id LIMIT %s",
+                    [model, aggregation, after_id, images],
+                )
+                .fetchall()
+            )
+        found = [(row[0], row[1], _array(row[3], "<f2", row[2])) for row in rows]
+        return (found[-1][0] if found else after_id), found
+
+    def save_descriptions(
+        self, aggregation: int, described: list[tuple[int, str, NDArray[np.float16] | None]]
+    ) -> None:
+        """Write global descriptors: id and etag of each image and its vector.
+
+        An image that has changed since it was read is left alone: it was described by who wrote it.
         """
         with self.connect() as connection:
             register_vector(connection)
+            connection.cursor().executemany(
+                "UPDATE landmarks SET global_descriptor = %s, aggregation = %s"
+                " WHERE id = %s AND etag = %s",
+                [
+                    [None if pooled is None else HalfVector(pooled), aggregation, number, etag]
+                    for number, etag, pooled in described
+                ],
+            )
+
+    def take_own_descriptions(self, model: str, aggregation: int) -> int:
+        """Give the model's own global descriptors their number; return how many there were."""
+        with self.connect() as connection:
+            return connection.execute(
+                "UPDATE landmarks SET aggregation = %s WHERE model = %s AND aggregation IS NULL"
+                " AND global_descriptor IS NOT NULL",
+                [aggregation, model],
+            ).rowcount
+
+    def drop_index(self, aggregation: int) -> None:
+        """Drop the HNSW index of an aggregation, if there is one."""
+        with self.connect() as connection:
+            connection.execute(sql.SQL("DROP INDEX IF EXISTS {}").format(_index_name(aggregation)))
+
+    def drop_aggregation(self, number: int) -> None:
+        """Forget an aggregation that no image uses any more, and its index."""
+        self.drop_index(number)
+        with self.connect() as connection:
+            connection.execute("DELETE FROM landmark_aggregations WHERE number = %s", [number])
+
+    def described(self, aggregation: int, up_to: int | None = None) -> int:
+        """How many images have a global descriptor of this aggregation, counted up to a number."""
+        with self.connect() as connection:
+            row = connection.execute(
+                "SELECT count(*) FROM (SELECT FROM landmarks WHERE aggregation = %s LIMIT %s)"
+                " AS counted",
+                [aggregation, up_to],
+            ).fetchone()
+        assert row is not None
+        return row[0]
+
+    def build_index(self, aggregation: NumberedAggregation, memory_mb: int) -> bool:
+        """Build the HNSW index of an aggregation, if it is not there; searches go on meanwhile.
+
+        An index of its own for each aggregation, hence each model: one for all would have to be
+        read past the others' rows.
+
+        Returns
+        -------
+        bool
+            Whether it was built now.
+        """
+        if self._has_index(aggregation.number):
+            return False
+        name = _index_name(aggregation.number)
+        with psycopg.connect(self.conninfo, autocommit=True) as connection:
+            # What a killed build has left.
+            connection.execute(sql.SQL("DROP INDEX CONCURRENTLY IF EXISTS {}").format(name))
+            connection.execute(
+                sql.SQL("SET maintenance_work_mem = {}").format(sql.Literal(f"{memory_mb}MB"))
+            )
+            connection.execute(
+                sql.SQL(
+                    "CREATE INDEX CONCURRENTLY {} ON landmarks"
+                    " USING hnsw ((global_descriptor::halfvec({})) halfvec_cosine_ops)"
+                    " WHERE aggregation = {}"
+                ).format(name, sql.Literal(aggregation.dimensions), sql.Literal(aggregation.number))
+            )
+        return True
+
+    def nearest(
+        self,
+        aggregation: NumberedAggregation,
+        descriptor: NDArray[np.floating],
+        images: int,
+        except_path: str = "",
+        exact: bool = False,
+    ) -> list[int]:
+        """Ids of the images with the nearest global descriptors (cosine), nearest first.
+
+        By the index, where there is one; the same index gives the same answer.
+
+        Parameters
+        ----------
+        exact : bool
+            Compare with every global descriptor, without the index.
+        """
+        by_index = not exact and images <= NEAREST_BY_INDEX and self._has_index(aggregation.number)
+        ef_search = min(MAX_EF_SEARCH, max(MIN_EF_SEARCH, images + 1))
+        # The index's own expression, letter for letter, or it is not used.
+        distance = sql.SQL("global_descriptor::halfvec({}) <=> %(vector)s").format(
+            sql.Literal(aggregation.dimensions)
+        )
+        # Ties beyond the last go to the lower id, which the index knows nothing of.
+        order = distance if by_index else sql.SQL("{}, id").format(distance)
+        with self.connect() as connection:
+            register_vector(connection)
+            connection.execute(
+                "SELECT set_config('hnsw.ef_search', %s, true),"
+                " set_config('hnsw.iterative_scan', 'relaxed_order', true),"
+                " set_config('enable_indexscan', %s, true), set_config('enable_sort', %s, true)",
+                [str(ef_search), *(("on", "off") if by_index else ("off", "on"))],
+            )
             rows = connection.execute(
-                "SELECT id FROM landmarks WHERE model = %s AND image_path <> %s"
-                " AND global_descriptor IS NOT NULL"
-                " ORDER BY global_descriptor <=> %s, id LIMIT %s",
-                [model, except_path, HalfVector(descriptor), images],
+                sql.SQL(
+                    "SELECT id FROM (SELECT id, {distance} AS distance FROM landmarks"
+                    "  WHERE aggregation = {number} AND image_path <> %(path)s"
+                    "  AND global_descriptor IS NOT NULL"
+                    "  ORDER BY {order} LIMIT %(images)s) AS found"
+                    " ORDER BY distance, id"
+                ).format(distance=distance, number=sql.Literal(aggregation.number), order=order),
+                {"vector": HalfVector(descriptor), "path": except_path, "images": images},
             )
             return [number for (number,) in rows]
+
+    def _has_index(self, aggregation: int) -> bool:
+        with self.connect() as connection:
+            row = connection.execute(
+                "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(%s)",
+                [_index_name(aggregation).as_string()],
+            ).fetchone()
+        return row == (True,)
+
+    def global_descriptors(
+        self, model: str, aggregation: int, paths: list[str]
+    ) -> NDArray[np.float32]:
+        """The global descriptors [n, g] of those of the images that the aggregation described."""
+        with self.connect() as connection:
+            register_vector(connection)
+            rows = connection.execute(
+                "SELECT global_descriptor FROM landmarks WHERE model = %s AND image_path = ANY(%s)"
+                " AND aggregation = %s AND global_descriptor IS NOT NULL ORDER BY image_path",
+                [model, paths, aggregation],
+            ).fetchall()
+        vectors = [vector.to_numpy().astype(np.float32) for (vector,) in rows]
+        return np.stack(vectors) if vectors else np.empty((0, 0), np.float32)
 
     # ---- sweep ----------------------------------------------------------------------------------
 
@@ -519,6 +799,10 @@ def _settle(connection: psycopg.Connection[Any], sweep: str, image_path: str, ou
         "UPDATE landmark_sweep_images SET outcome = %s WHERE sweep = %s AND image_path = %s",
         [outcome, sweep, image_path],
     )
+
+
+def _index_name(aggregation: int) -> sql.Identifier:
+    return sql.Identifier(f"landmarks_nearest_{aggregation}")
 
 
 def _count(connection: psycopg.Connection[Any], query: LiteralString) -> int:

@@ -1,0 +1,213 @@
+"""The images of a table that are worth matching: those of the nearest global descriptors.
+
+    python -m landmark.shortlist [--measure] MODEL [postgresql://…]
+
+describes every image of MODEL (its fingerprint, as in the table) that has no global descriptor of
+its current aggregation, from the local features in the table. Killed and run again, it goes on
+where it stopped. With --measure a new aggregation is measured first, whatever there is.
+`landmark_index` does the same every night, and measures when the table has grown tenfold.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from landmark.aggregation import Aggregation
+from landmark.errors import LandmarkError
+from landmark.features import LocalFeatures
+from landmark.progress import Progress
+from landmark.ranking import Match
+from landmark.store import NumberedAggregation, Store
+
+logger = logging.getLogger(__name__)
+
+# Up to here every image is compared (`auto`), and the nearest are found without an index.
+EXHAUSTIVE_UP_TO = 20_000
+
+# Images that an aggregation is measured on; some 100 KB of memory each.
+SAMPLE_IMAGES = 2_000
+# Measured anew when the table has grown so many times, until the sample is full.
+GROWTH = 10
+ROWS_AT_ONCE = 64
+# What pgvector may take to build an index in memory, which is many times faster than on disk;
+# enough for a million images.
+INDEX_MEMORY_MB = 1024
+
+# A shortlist is taken in rounds. What a round verifies, with at least `SURE_INLIERS`, is the same
+# place seen otherwise, and helps the next round to find more of it (average query expansion: Chum
+# et al., "Total Recall", 2007).
+ROUNDS = 4
+EXPANDED_BY = 10
+
+
+def describe_table(store: Store, model: str, measure: bool = False) -> int:
+    """Give every image of a model a global descriptor of the model's current aggregation.
+
+    Parameters
+    ----------
+    model : str
+        Fingerprint.
+    measure : bool
+        Measure a new aggregation, even if there is a good one.
+
+    Returns
+    -------
+    int
+        The images described by this call.
+    """
+    aggregation = _current(store, model, measure)
+    if aggregation is None:
+        logger.info("no global descriptors yet: too few images of the model %s", model)
+        return 0
+    if aggregation.parameters is None:
+        described = store.take_own_descriptions(model, aggregation.number)
+    else:
+        described = _describe(store, model, aggregation)
+    for old in store.aggregations(model)[1:]:
+        store.drop_aggregation(old.number)
+    if store.described(aggregation.number, EXHAUSTIVE_UP_TO + 1) > EXHAUSTIVE_UP_TO:
+        logger.info("indexing global descriptors")
+        store.build_index(aggregation, INDEX_MEMORY_MB)
+    logger.info("%d images described", described)
+    return described
+
+
+def _current(store: Store, model: str, measure: bool) -> NumberedAggregation | None:
+    """The model's aggregation, measured where there is none or it is outgrown."""
+    known = store.current_aggregation(model)
+    if known is not None and known.parameters is None:
+        return known
+    enough = SAMPLE_IMAGES if known is None else min(GROWTH * known.images, SAMPLE_IMAGES)
+    images = store.contents(model, up_to=SAMPLE_IMAGES).images
+    outgrown = known is None or known.images < enough <= images
+    if not outgrown and not measure:
+        return known
+    dimensions = store.own_dimensions(model) if known is None else None
+    if dimensions is not None:
+        store.add_aggregation(model, dimensions, images, None)
+    else:
+        ids = store.sample_ids(model, SAMPLE_IMAGES)
+        logger.info("measuring what global descriptors are made by, on %d images", len(ids))
+        parameters = Aggregation.fit(
+            lambda: (image.descriptors for image in store.read_partition(model, ids))
+        )
+        if parameters is None:
+            return known
+        store.add_aggregation(model, parameters.dimensions, images, parameters)
+    return store.current_aggregation(model)
+
+
+def _describe(store: Store, model: str, aggregation: NumberedAggregation) -> int:
+    assert aggregation.parameters is not None
+    progress = Progress(
+        store.contents(model).images - store.described(aggregation.number), "images described"
+    )
+    last = 0
+    while True:
+        last, images = store.undescribed(model, aggregation.number, last, ROWS_AT_ONCE)
+        if not images:
+            return progress.done
+        store.save_descriptions(
+            aggregation.number,
+            [
+                (number, etag, aggregation.parameters.describe(found) if len(found) else None)
+                for number, etag, found in images
+            ],
+        )
+        progress.add(len(images))
+
+
+class Shortlist:
+    """The images nearest to a query by global descriptor, taken round by round.
+
+    While a new aggregation describes the table, the images of the one before it are still found:
+    each has a list of its own, and a round takes as many from each.
+
+    Parameters
+    ----------
+    query_path : str
+        The query's own path, which is left out.
+
+    Raises
+    ------
+    LandmarkError
+        If no image has a global descriptor yet, or the query gets none.
+    """
+
+    def __init__(self, store: Store, model: str, query: LocalFeatures, query_path: str) -> None:
+        self._store, self._model, self._query_path = store, model, query_path
+        found = store.aggregations(model)
+        if not found:
+            raise LandmarkError(
+                f"no image of the model {model} has a global descriptor yet; run landmark_index, "
+                f"or search with mode=exhaustive"
+            )
+        self._lists: list[tuple[NumberedAggregation, NDArray[np.float32]]] = []
+        for aggregation in found:
+            vector = aggregation.describe(query)
+            if vector is None:
+                raise LandmarkError(
+                    f"{query_path}: no global descriptor; search with mode=exhaustive"
+                )
+            self._lists.append((aggregation, vector.astype(np.float32)))
+        self._taken: set[int] = set()
+
+    def take(self, images: int, sure: Sequence[Match] = ()) -> list[int]:
+        """Ids of the next `images` nearest of each list, ascending.
+
+        Parameters
+        ----------
+        sure : sequence of Match
+            Images known to show the query's place; `EXPANDED_BY` of them move the search.
+        """
+        paths = [match.image_path for match in sure[:EXPANDED_BY]]
+        ids: list[int] = []
+        for aggregation, vector in self._lists:
+            alike = self._store.global_descriptors(self._model, aggregation.number, paths)
+            near = self._store.nearest(
+                aggregation,
+                vector + alike.sum(axis=0) if len(alike) else vector,
+                images + len(self._taken),
+                self._query_path,
+            )
+            ids += [number for number in near if number not in self._taken][:images]
+        self._taken.update(ids)
+        return sorted(ids)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The program; returns its exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m landmark.shortlist",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("model", metavar="MODEL")
+    parser.add_argument("database", nargs="?", default=os.environ.get("DATABASE_URL"))
+    parser.add_argument("--measure", action="store_true", help="measure a new aggregation first")
+    options = parser.parse_args(arguments)
+    if options.database is None:
+        parser.error("name the database, or set DATABASE_URL")
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    store = Store(options.database)
+    try:
+        store.migrate()
+        if not store.contents(options.model, up_to=1).images:
+            models = ", ".join(name for name, _ in store.models()) or "none"
+            raise LandmarkError(f"{options.model}: the table has no such model; it has {models}")
+        describe_table(store, options.model, options.measure)
+    except LandmarkError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

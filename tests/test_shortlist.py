@@ -1,0 +1,311 @@
+"""Global descriptors in a real Postgres: made, replaced, indexed, and the nearest found."""
+
+import time
+from dataclasses import replace
+
+import numpy as np
+import psycopg
+import pytest
+
+from landmark.aggregation import Aggregation
+from landmark.errors import LandmarkError
+from landmark.ranking import Match
+from landmark.shortlist import Shortlist, describe_table, main
+from landmark.store import Store
+
+MODEL = "model-1"
+
+
+def rows(store, query, *values):
+    with store.connect() as connection:
+        return connection.execute(query, values).fetchall()
+
+
+def numbers(store):
+    """Images by the number of what described them."""
+    return dict(
+        rows(
+            store,
+            "SELECT aggregation, count(*) FROM landmarks WHERE model = %s GROUP BY 1",
+            MODEL,
+        )
+    )
+
+
+@pytest.fixture
+def places(store, make_view):
+    for place in range(12):
+        for view in range(3):
+            store.save(f"s3://b/{place:02d}/{view}.jpg", MODEL, "1", make_view(place, view))
+    return store
+
+
+def near(store, ids):
+    return sorted(image.image_path for image in store.read_partition(MODEL, ids))
+
+
+def test_every_image_is_described_once(places):
+    assert describe_table(places, MODEL) == 36
+    assert numbers(places) == {1: 36}
+    assert describe_table(places, MODEL) == 0
+
+
+def test_the_nearest_show_the_same_place(places, make_view):
+    describe_table(places, MODEL)
+    shortlist = Shortlist(places, MODEL, make_view(4, 0), "s3://b/04/0.jpg")
+    assert near(places, shortlist.take(2)) == ["s3://b/04/1.jpg", "s3://b/04/2.jpg"]
+
+
+def test_rounds_give_other_images_until_there_are_none(places, make_view):
+    describe_table(places, MODEL)
+    shortlist = Shortlist(places, MODEL, make_view(4, 0), "s3://b/04/0.jpg")
+    taken = [shortlist.take(10) for _ in range(5)]
+    assert [len(ids) for ids in taken] == [10, 10, 10, 5, 0]
+    assert len({number for ids in taken for number in ids}) == 35
+
+
+def test_what_was_found_helps_to_find_more(places, make_view):
+    """Another place counts as verified: its views come next, which else would come late."""
+    describe_table(places, MODEL)
+    sure = [Match(50, 60, "s3://b/09/0.jpg"), Match(40, 60, "s3://b/gone.jpg")]
+    shortlist = Shortlist(places, MODEL, make_view(4, 0), "s3://b/04/0.jpg")
+    shortlist.take(2)
+    assert set(near(places, shortlist.take(3, sure))) == {f"s3://b/09/{v}.jpg" for v in range(3)}
+
+
+def test_new_images_are_described_when_they_are_saved(places, make_view):
+    describe_table(places, MODEL)
+    aggregation = places.current_aggregation(MODEL)
+    places.save("s3://b/new", MODEL, "1", make_view(4, 7), aggregation=aggregation)
+    assert numbers(places) == {1: 37}
+    shortlist = Shortlist(places, MODEL, make_view(4, 0), "s3://b/04/0.jpg")
+    assert "s3://b/new" in near(places, shortlist.take(3))
+
+
+def test_a_search_finds_old_and_new_while_the_table_is_described_anew(
+    places, make_view, monkeypatch
+):
+    describe_table(places, MODEL)
+
+    class Killed(BaseException):
+        pass
+
+    save = Store.save_descriptions
+    left = [1]
+
+    def save_one_batch(self, *values):
+        if not left:
+            raise Killed
+        left.pop()
+        save(self, *values)
+
+    monkeypatch.setattr("landmark.shortlist.ROWS_AT_ONCE", 10)
+    monkeypatch.setattr(Store, "save_descriptions", save_one_batch)
+    with pytest.raises(Killed):
+        describe_table(places, MODEL, measure=True)
+    monkeypatch.setattr(Store, "save_descriptions", save)
+    assert numbers(places) == {1: 26, 2: 10}
+    for place in (0, 11):  # the first place has new descriptors, the last old ones
+        shortlist = Shortlist(places, MODEL, make_view(place, 0), f"s3://b/{place:02d}/0.jpg")
+        found = near(places, shortlist.take(2))
+        assert {f"s3://b/{place:02d}/{view}.jpg" for view in (1, 2)} <= set(found)
+
+    assert describe_table(places, MODEL) == 26  # goes on where it was killed
+    assert numbers(places) == {2: 36}
+    assert [aggregation.number for aggregation in places.aggregations(MODEL)] == [2]
+
+
+def test_a_table_that_has_grown_is_measured_anew(store, make_view):
+    for image in range(4):
+        store.save(f"s3://b/{image}", MODEL, "1", make_view(image))
+    describe_table(store, MODEL)
+    for image in range(39):
+        store.save(f"s3://b/{image}", MODEL, "1", make_view(image))
+    describe_table(store, MODEL)
+    assert set(numbers(store)) == {1}
+    store.save("s3://b/39", MODEL, "1", make_view(39))
+    describe_table(store, MODEL)
+    assert numbers(store) == {2: 40}
+    assert store.current_aggregation(MODEL).dimensions == 20
+
+
+def test_one_image_is_too_few_and_no_fault(store, make_view):
+    store.save("s3://b/1", MODEL, "1", make_view(1))
+    assert describe_table(store, MODEL) == 0 and store.aggregations(MODEL) == []
+
+
+def test_images_without_features_are_passed_over(places, make_view):
+    places.save("s3://b/empty", MODEL, "1", make_view(1, n=0))
+    assert describe_table(places, MODEL) == 37 and describe_table(places, MODEL) == 0
+    shortlist = Shortlist(places, MODEL, make_view(4, 0), "")
+    assert "s3://b/empty" not in near(places, shortlist.take(99))
+
+
+def test_an_image_that_changed_meanwhile_keeps_what_is_new(places, make_view):
+    describe_table(places, MODEL)
+    ((number, before),) = rows(
+        places, "SELECT id, global_descriptor::text FROM landmarks WHERE image_path = %s",
+        "s3://b/04/0.jpg",
+    )  # fmt: skip
+    dimensions = places.current_aggregation(MODEL).dimensions
+    places.save_descriptions(1, [(number, "an older etag", np.ones(dimensions, np.float16))])
+    query = "SELECT global_descriptor::text FROM landmarks WHERE id = %s"
+    assert rows(places, query, number) == [(before,)]
+
+
+def test_a_models_own_global_descriptors_are_used(store, make_view):
+    """Nothing is measured: the query's own is compared with the images' own."""
+    for place in range(5):
+        own = np.eye(5, dtype=np.float16)[place]
+        view = replace(make_view(place), global_descriptor=own)
+        store.save(f"s3://b/{place}", MODEL, "1", view)
+    assert describe_table(store, MODEL) == 5 and describe_table(store, MODEL) == 0
+    assert store.current_aggregation(MODEL).parameters is None
+    query = replace(make_view(7), global_descriptor=np.array([0, 0.1, 0.9, 0.3, 0], np.float16))
+    assert near(store, Shortlist(store, MODEL, query, "").take(2)) == ["s3://b/2", "s3://b/3"]
+    with pytest.raises(LandmarkError, match="s3://b/q: no global descriptor"):
+        Shortlist(store, MODEL, make_view(7), "s3://b/q")
+
+
+def test_a_table_of_second_order_pooling_is_brought_up(empty_database, make_view):
+    empty_database.migrate(last=3)
+    insert = (
+        "INSERT INTO landmarks (image_path, model, etag, width, height, n_features, locations,"
+        " descriptors, scales, attention, global_descriptor)"
+        " VALUES (%s, 'm', '1', 9, 9, 2, '', %s, '', '', %s::halfvec)"
+    )
+    with empty_database.connect() as connection:
+        # 3-d features: six entries above the diagonal. Seven are a model's own.
+        for path, n in (("s3://b/pooled", 6), ("s3://b/own", 7)):
+            connection.execute(insert, [path, bytes(2 * 3 * 2), str([1] * n)])
+    empty_database.migrate()
+    query = "SELECT image_path FROM landmarks WHERE global_descriptor IS NOT NULL"
+    assert rows(empty_database, query) == [("s3://b/own",)]
+
+
+# ---- index --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def indexed(postgres):
+    """Two models of 3,000 images each; one is indexed, then both. Vectors in clusters, as real."""
+    store = Store(postgres.create_database("test_nearest"))
+    store.migrate()
+    rng = np.random.default_rng(0)
+    vectors = {}
+    for number, model in enumerate(("model-1", "model-2"), 1):
+        centres = rng.normal(size=(200, 64))
+        vectors[number] = centres[rng.integers(0, 200, 3000)] + rng.normal(size=(3000, 64))
+        store.add_aggregation(model, 64, 3000, Aggregation(*(np.zeros((1, 64), np.float32),) * 3))
+        with store.connect() as connection:
+            statement = (
+                "COPY landmarks (image_path, model, etag, width, height, n_features, locations,"
+                " descriptors, scales, attention, global_descriptor, aggregation) FROM STDIN"
+            )
+            with connection.cursor().copy(statement) as copy:
+                for image, vector in enumerate(vectors[number]):
+                    copy.write_row(
+                        [f"s3://b/{image}", model, "", 1, 1, 0, b"", b"", b"", b"",
+                         str(vector.round(4).tolist()), number]
+                    )  # fmt: skip
+    for model in ("model-1", "model-2"):
+        assert store.build_index(store.current_aggregation(model), 64)
+    return store, vectors
+
+
+def recall(store, vectors, number, images):
+    aggregation = store.current_aggregation(f"model-{number}")
+    rng = np.random.default_rng(1)
+    found = []
+    for query in vectors[number][:30] + 0.5 * rng.normal(size=(30, 64)):
+        exact = set(store.nearest(aggregation, query, images, exact=True))
+        found.append(len(exact & set(store.nearest(aggregation, query, images))) / images)
+    return np.mean(found)
+
+
+@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize("images", [10, 100, 1000])
+def test_the_index_finds_what_an_exact_scan_finds(indexed, number, images):
+    store, vectors = indexed
+    assert recall(store, vectors, number, images) > 0.98
+
+
+def test_more_images_than_the_index_holds_at_once(indexed):
+    store, vectors = indexed
+    aggregation = store.current_aggregation("model-1")
+    assert len(set(store.nearest(aggregation, vectors[1][0], 2500))) == 2500
+
+
+def test_the_exact_scan_is_exact(indexed):
+    store, vectors = indexed
+    query = vectors[1][5]
+    halves = vectors[1].round(4).astype(np.float16).astype(float)
+    cosine = halves @ query / np.linalg.norm(halves, axis=1)
+    first = rows(store, "SELECT min(id) FROM landmarks WHERE model = 'model-1'")[0][0]
+    expected = [first + image for image in np.argsort(-cosine)[:20]]
+    aggregation = store.current_aggregation("model-1")
+    assert store.nearest(aggregation, query, 20, exact=True) == expected
+
+
+def test_the_index_is_used_and_only_its_models(indexed):
+    store, vectors = indexed
+    aggregation = store.current_aggregation("model-1")
+    usage = "SELECT indexrelname, idx_scan FROM pg_stat_user_indexes WHERE indexrelname LIKE %s"
+
+    def scans():
+        with store.connect() as connection:
+            connection.execute("SELECT pg_stat_force_next_flush()")
+        return dict(rows(store, usage, "landmarks_nearest_%"))
+
+    before = scans()
+    store.nearest(aggregation, vectors[1][0], 10, except_path="s3://b/0")
+    deadline = time.monotonic() + 20
+    while (after := scans()) == before and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert after["landmarks_nearest_1"] == before["landmarks_nearest_1"] + 1
+    assert after["landmarks_nearest_2"] == before["landmarks_nearest_2"]
+
+
+def test_an_index_is_built_once_and_a_broken_one_again(indexed):
+    store, _ = indexed
+    aggregation = store.current_aggregation("model-2")
+    assert not store.build_index(aggregation, 64)
+    with psycopg.connect(store.conninfo, autocommit=True) as connection:
+        connection.execute("DROP INDEX landmarks_nearest_2")
+        # A concurrent build that fails leaves what a killed one leaves.
+        with pytest.raises(psycopg.errors.UniqueViolation):
+            connection.execute(
+                "CREATE UNIQUE INDEX CONCURRENTLY landmarks_nearest_2 ON landmarks (model)"
+            )
+    valid = "SELECT indisvalid FROM pg_index WHERE indexrelid = 'landmarks_nearest_2'::regclass"
+    assert rows(store, valid) == [(False,)]
+    assert store.build_index(aggregation, 64)
+    assert rows(store, valid) == [(True,)]
+
+
+def test_describing_builds_the_index_once_the_table_is_large(places, monkeypatch):
+    query = "SELECT to_regclass('landmarks_nearest_1') IS NOT NULL"
+    monkeypatch.setattr("landmark.shortlist.EXHAUSTIVE_UP_TO", 36)
+    describe_table(places, MODEL)
+    assert rows(places, query) == [(False,)]
+    monkeypatch.setattr("landmark.shortlist.EXHAUSTIVE_UP_TO", 35)
+    describe_table(places, MODEL)
+    assert rows(places, query) == [(True,)]
+    describe_table(places, MODEL, measure=True)
+    assert rows(places, query) == [(False,)]
+    assert rows(places, "SELECT to_regclass('landmarks_nearest_2') IS NOT NULL") == [(True,)]
+
+
+# ---- command ------------------------------------------------------------------------------------
+
+
+def test_the_command_measures_and_describes(places):
+    assert main([MODEL, places.conninfo]) == 0
+    assert numbers(places) == {1: 36}
+    assert main(["--measure", MODEL, places.conninfo]) == 0
+    assert numbers(places) == {2: 36}
+
+
+def test_the_command_names_the_models_there_are(places, capsys):
+    assert main(["model-9", places.conninfo]) == 1
+    assert "model-9: the table has no such model; it has model-1" in capsys.readouterr().err
