@@ -10,6 +10,7 @@ from dask.distributed import Client, LocalCluster
 from dask.system import CPU_COUNT
 
 from landmark.errors import LandmarkError
+from landmark.workers import prepare_workers
 
 CONNECT_TIMEOUT_S = 10
 
@@ -22,13 +23,14 @@ def open_client(address: str) -> Iterator[Client]:
     ----------
     address : str
         ``local``: one single-threaded worker process per CPU, for as long as the client lives.
-        ``tcp://host:port`` or ``tls://…``: an existing scheduler. Its workers need
-        `plugins/` on their PYTHONPATH, and one thread each.
+        ``tcp://host:port`` or ``tls://…``: an existing scheduler. It and its workers need the
+        packages of `requirements.txt`; our code they are sent.
 
     Raises
     ------
     LandmarkError
-        If no scheduler answers at the address, or it has no workers.
+        If no scheduler answers at the address, it has no workers, or some of them have other
+        packages or other code.
     """
     if address == "local":
         with _without_main_file():
@@ -54,6 +56,7 @@ def open_client(address: str) -> Iterator[Client]:
             raise LandmarkError(
                 f"LANDMARK_DASK={address}: the scheduler has no workers; start some there"
             )
+        prepare_workers(client, address)
         yield client
 
 

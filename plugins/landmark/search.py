@@ -23,6 +23,7 @@ from landmark.ranking import MIN_INLIERS, Match, TopK, verdict
 from landmark.report import PICTURE, SearchResult, draw_matches, read_query, read_result
 from landmark.store import Partition, Store, StoredImage
 from landmark.verification import Verification, VerificationParameters, verify
+from landmark.workers import CODE_VERSION
 
 logger = logging.getLogger(__name__)
 
@@ -178,11 +179,13 @@ def rank_table(
         partitions,
         store=store,
         model=model,
-        query=client.scatter(query, broadcast=True, hash=False),
+        # A task of its own, which the scheduler can do again: scattered data go with their workers.
+        query=client.submit(_itself, query, pure=False),
         query_path=query_path,
         top_k=top_k,
         min_inliers=min_inliers,
         parameters=parameters,
+        code=CODE_VERSION,
         pure=False,
     )
     progress = Progress(sum(partition.images for partition in partitions), "images compared")
@@ -249,6 +252,10 @@ def draw_best(store: Store, client: Any, folder: str, pictures: int = PICTURES) 
     return drawn
 
 
+def _itself(query: LocalFeatures) -> LocalFeatures:
+    return query
+
+
 def _rank_partition(
     partition: Partition,
     *,
@@ -259,8 +266,14 @@ def _rank_partition(
     top_k: int,
     min_inliers: int,
     parameters: MatchingParameters,
+    code: str,
 ) -> Ranking:
     """Runs on a Dask worker."""
+    if code != CODE_VERSION:
+        raise LandmarkError(
+            f"a worker that joined during the search runs Landmark {CODE_VERSION} instead of "
+            f"{code}; bring its plugins/ up to date and restart it"
+        )
     images = store.read_partition(model, partition.ids, query_path)
     return rank_images(query, images, top_k, min_inliers, parameters)
 
