@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
-from dask.distributed import Client, as_completed
+from dask.distributed import Client, Future, as_completed
 from numpy.typing import NDArray
 
 from landmark.bucket import read_object, write_object
@@ -21,9 +21,10 @@ from landmark.matching import QueryDescriptors, putative_matches
 from landmark.progress import Progress
 from landmark.ranking import MIN_INLIERS, Match, TopK, verdict
 from landmark.report import PICTURE, SearchResult, draw_matches, read_query, read_result
+from landmark.row_cache import ROWS
 from landmark.store import Partition, Store, StoredImage
 from landmark.verification import Verification, VerificationParameters, verify
-from landmark.workers import CODE_VERSION
+from landmark.workers import CODE_VERSION, preferred_workers
 
 logger = logging.getLogger(__name__)
 
@@ -174,10 +175,11 @@ def rank_table(
         slices = [ids[i : i + IMAGES_PER_TASK] for i in range(0, len(ids), IMAGES_PER_TASK)]
         partitions = [Partition(part, len(part)) for part in slices]
 
-    tasks = client.map(
-        _rank_partition,
+    tasks = _submit(
+        client,
         partitions,
-        store=store,
+        # Pods have the database's address and password of their own; Dask does not carry them.
+        store=Store("") if getattr(client.cluster, "has_postgres_secret", False) else store,
         model=model,
         # A task of its own, which the scheduler can do again: scattered data go with their workers.
         query=client.submit(_itself, query, pure=False),
@@ -186,7 +188,6 @@ def rank_table(
         min_inliers=min_inliers,
         parameters=parameters,
         code=CODE_VERSION,
-        pure=False,
     )
     progress = Progress(sum(partition.images for partition in partitions), "images compared")
     best = TopK(top_k, min_inliers)
@@ -252,6 +253,29 @@ def draw_best(store: Store, client: Any, folder: str, pictures: int = PICTURES) 
     return drawn
 
 
+def _submit(client: Client, partitions: list[Partition], **options: Any) -> list[Future]:
+    """A task for each partition; workers that stay get the same ones in each search.
+
+    Another worker takes a task only if it would idle.
+    """
+    if client.cluster is not None:  # made for this task, and gone with it
+        return client.map(_rank_partition, partitions, pure=False, **options)
+    workers = sorted(client.scheduler_info()["workers"])
+    homes = preferred_workers([partition.block for partition in partitions], workers)
+    tasks = []
+    for worker in workers:
+        own = [part for part, home in zip(partitions, homes, strict=True) if home == worker]
+        tasks += client.map(
+            _rank_partition,
+            own,
+            workers=[worker],
+            allow_other_workers=True,
+            pure=False,
+            **options,
+        )
+    return tasks
+
+
 def _itself(query: LocalFeatures) -> LocalFeatures:
     return query
 
@@ -274,7 +298,8 @@ def _rank_partition(
             f"a worker that joined during the search runs Landmark {CODE_VERSION} instead of "
             f"{code}; bring its plugins/ up to date and restart it"
         )
-    images = store.read_partition(model, partition.ids, query_path)
+    cache = ROWS if ROWS.limit_bytes else None
+    images = store.read_partition(model, partition.ids, query_path, cache)
     return rank_images(query, images, top_k, min_inliers, parameters)
 
 

@@ -1,4 +1,4 @@
-"""What the workers of a cluster need before a search: the same packages, our code, one BLAS thread.
+"""What the workers of a cluster need before a search: the same packages, our code, limits.
 
 Code reaches the workers in one of two ways. A worker that finds `landmark` on its own path
 (PYTHONPATH, an image) uses that; it must be the very version of the client. Any other worker, and
@@ -7,12 +7,14 @@ a scheduler without it, is sent the client's, and keeps it until a client of ano
 
 from __future__ import annotations
 
+import hashlib
 import io
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from dask.distributed import Client, WorkerPlugin
 
 from landmark.errors import LandmarkError
@@ -22,6 +24,9 @@ CODE = Path(__file__).resolve().parent
 # Of another version, these could give other bytes, or not understand what they are sent.
 PROTOCOL = ("dask", "distributed", "cloudpickle", "msgpack")
 PACKAGES = (*PROTOCOL, "numpy", "numkong", "psycopg", "threadpoolctl")
+
+# Dask pauses a worker at 80 % of its limit; what it computes with needs room, too.
+CACHE_SHARE = 0.25
 
 
 def _portable() -> tuple[Callable[[Path], str], Callable[[bytes, str, Path, bool], str]]:
@@ -60,6 +65,8 @@ def _portable() -> tuple[Callable[[Path], str], Callable[[bytes, str, Path, bool
             sent = folder.parent.name.startswith(prefix)
             if found == wanted or not sent or busy:
                 return found
+            if "landmark.row_cache" in sys.modules:
+                sys.modules["landmark.row_cache"].ROWS.limit_bytes = 0
             sys.path.remove(str(folder.parent))
             for name in [name for name in sys.modules if name.partition(".")[0] == "landmark"]:
                 del sys.modules[name]
@@ -78,7 +85,7 @@ _version, _install = _portable()
 CODE_VERSION = _version(CODE)
 
 
-def prepare_workers(client: Client, address: str) -> None:
+def prepare_workers(client: Client, address: str, cache_mb: int | None) -> None:
     """Make the cluster fit for the tasks of this process; workers that join later, too.
 
     Parameters
@@ -86,6 +93,9 @@ def prepare_workers(client: Client, address: str) -> None:
     client : Client
     address : str
         The setting, for messages.
+    cache_mb : int, optional
+        What each worker keeps of the table in memory, 10**6 bytes; by default `CACHE_SHARE` of its
+        memory limit.
 
     Raises
     ------
@@ -93,7 +103,7 @@ def prepare_workers(client: Client, address: str) -> None:
         If the scheduler or a worker has other packages, or another version of our code.
     """
     _check_packages(client, address)
-    archive, install, wanted = _archive(), _install, CODE_VERSION
+    archive, install, wanted, cache_share = _archive(), _install, CODE_VERSION, CACHE_SHARE
 
     def prepare_scheduler(dask_scheduler: Any) -> str:
         from pathlib import Path
@@ -109,10 +119,19 @@ def prepare_workers(client: Client, address: str) -> None:
             from pathlib import Path
 
             import numpy  # noqa: F401  # loads the BLAS that is to be limited
+            from dask.system import CPU_COUNT
+            from distributed.system import MEMORY_LIMIT
             from threadpoolctl import threadpool_limits
 
             threadpool_limits(1)
-            install(archive, wanted, Path(worker.local_directory), False)
+            if install(archive, wanted, Path(worker.local_directory), False) != wanted:
+                return
+            from landmark.row_cache import ROWS
+
+            limit = worker.memory_manager.memory_limit or MEMORY_LIMIT // CPU_COUNT
+            ROWS.limit_bytes = int(
+                limit * cache_share if cache_mb is None else cache_mb * 1_000_000
+            )
 
     def prepared_version(dask_worker: Any) -> str:
         from pathlib import Path
@@ -123,6 +142,27 @@ def prepare_workers(client: Client, address: str) -> None:
     _check_code(found, address)
     client.register_plugin(PrepareWorker())
     _check_code(client.run(prepared_version), address)
+
+
+def preferred_workers(blocks: Sequence[int], workers: Sequence[str]) -> list[str]:
+    """Of each block of the table the worker that reads it, and may have kept it.
+
+    Rendezvous hashing: of equal shares each, and when a worker comes or goes only its own move.
+
+    Parameters
+    ----------
+    blocks : sequence of int
+        `Partition.block`.
+    workers : sequence of str
+        Addresses, at least one.
+    """
+    names = [hashlib.blake2b(worker.encode(), digest_size=8).digest() for worker in workers]
+    weights = np.array(blocks, np.uint64)[:, None] ^ np.frombuffer(b"".join(names), np.uint64)
+    # The finalizer of splitmix64 (Steele et al. 2014): every bit depends on every bit.
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        weights = (weights ^ (weights >> np.uint64(shift))) * np.uint64(factor)
+    weights ^= weights >> np.uint64(31)
+    return [workers[index] for index in weights.argmax(axis=1)]
 
 
 def _check_code(found: dict[str, str], address: str) -> None:
@@ -136,7 +176,7 @@ def _check_code(found: dict[str, str], address: str) -> None:
 
 
 def _check_packages(client: Client, address: str) -> None:
-    found = client.get_versions(packages=list(PACKAGES))
+    found: Any = client.get_versions(packages=list(PACKAGES))
     ours = _with_python(found["client"])
     others = {"the scheduler": found["scheduler"], **found["workers"]}
     for where, versions in sorted(others.items()):
