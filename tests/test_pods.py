@@ -172,8 +172,8 @@ def test_a_start_that_is_interrupted_leaves_nothing(api, tmp_path):
 def test_what_the_pods_wait_for_is_told_in_one_line(api):
     api.waiting = ("ImagePullBackOff", 'Back-off pulling image\n"registry.example"')
     with (
-        pytest.raises(LandmarkError, match="no scheduler after 2 s .*ImagePullBackOff") as refused,
-        open_client("kubernetes", SETTINGS.model_copy(update={"dask_start_timeout_s": 2})),
+        pytest.raises(LandmarkError, match="no scheduler after 10 s .*ImagePullBackOff") as refused,
+        open_client("kubernetes", SETTINGS.model_copy(update={"dask_start_timeout_s": 10})),
     ):
         pass
     assert "\n" not in str(refused.value)
@@ -199,6 +199,12 @@ def test_no_api_server_names_the_remedy(api, tmp_path, monkeypatch):
         api.kubeconfig.read_text().replace(f":{api.server_port}", ":1")  # a port nobody has
     )
     monkeypatch.setenv("KUBECONFIG", str(config))
+    with pytest.raises(LandmarkError, match="KUBECONFIG"), open_client("kubernetes", SETTINGS):
+        pass
+
+
+def test_no_credentials_name_the_remedy(tmp_path, monkeypatch):
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "missing"))
     with pytest.raises(LandmarkError, match="KUBECONFIG"), open_client("kubernetes", SETTINGS):
         pass
 

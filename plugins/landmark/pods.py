@@ -14,6 +14,7 @@ See docs/kubernetes.md for what Kubernetes must have.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import socket
@@ -34,11 +35,16 @@ from kr8s.objects import Pod
 from landmark.errors import LandmarkError
 from landmark.settings import Settings
 
+logger = logging.getLogger(__name__)
+
 # A cluster that starts has as little to do as one that was left; it must outlive its start.
 IDLE_AFTER_START_S = 60
 
 # The user of the Dockerfile. Kubernetes wants the number to see that it is not root.
 USER_ID = 50000
+
+# kr8s raises a ValueError where it finds no credentials.
+UNREACHABLE = (httpx.HTTPError, kr8s.APITimeoutError, kr8s.ConnectionClosedError, ValueError)
 
 LABELS = {"app.kubernetes.io/name": "landmark", "app.kubernetes.io/managed-by": "landmark"}
 
@@ -52,19 +58,26 @@ def open_pods(settings: Settings) -> Iterator[Client]:
     LandmarkError
         If Kubernetes refuses, or no worker runs in time; with the reason that Kubernetes gives.
     """
-    with _terminated_by_exception(), _refusals_in_one_line():
-        spec = cluster_spec(f"landmark-{uuid.uuid4().hex[:10]}", settings, _own_pod(settings))
-        cluster = PodCluster(settings, spec)
+    with _terminated_by_exception():
+        with _refusals_in_one_line():
+            owner = _own_pod(settings)
+        name = f"landmark-{uuid.uuid4().hex[:10]}"
+        cluster = PodCluster(settings, cluster_spec(name, settings, owner))
         try:
-            cluster.begin()
+            with _refusals_in_one_line():
+                cluster.begin()
             with Client(cluster) as client:
                 try:
                     client.wait_for_workers(1, timeout=settings.dask_start_timeout_s)
-                except TimeoutError:
+                except (TimeoutError, asyncio.TimeoutError):
                     raise LandmarkError(cluster.why_nothing_runs("no worker")) from None
                 yield client
         finally:
-            cluster.close()
+            try:
+                cluster.close()
+            except (kr8s.ServerError, *UNREACHABLE) as error:
+                # The search's result, or its failure, matters more.
+                logger.warning("DaskCluster %s is left to the operator: %s", name, _line(error))
 
 
 def cluster_spec(name: str, settings: Settings, owner: dict[str, str] | None) -> dict[str, Any]:
@@ -224,14 +237,9 @@ def _refusals_in_one_line() -> Iterator[None]:
             404: "install dask-kubernetes' operator, which brings the resource DaskCluster",
         }.get(code or 0, "see docs/kubernetes.md")
         raise LandmarkError(f"LANDMARK_DASK=kubernetes: {_line(error)}; {remedy}") from None
-    except (
-        httpx.HTTPError,
-        kr8s.APITimeoutError,
-        kr8s.ConnectionClosedError,
-        kr8s.NotFoundError,
-    ) as error:
+    except UNREACHABLE as error:
         raise LandmarkError(
-            f"LANDMARK_DASK=kubernetes: the API server does not answer ({_line(error)}); "
+            f"LANDMARK_DASK=kubernetes: the API server cannot be reached ({_line(error)}); "
             f"check KUBECONFIG, or run the task inside the cluster"
         ) from None
 
@@ -251,6 +259,7 @@ def _terminated_by_exception() -> Iterator[None]:
         return
 
     def end(signum: int, frame: FrameType | None) -> None:
+        signal.signal(signum, signal.SIG_IGN)  # what is being closed shall not be disturbed
         raise SystemExit(128 + signum)
 
     previous = signal.signal(signal.SIGTERM, end)
