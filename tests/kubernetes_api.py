@@ -229,7 +229,7 @@ class _Handler(BaseHTTPRequestHandler):
         api.calls.append((self.command, url.path))
         missing = (404, {"kind": "Status", "message": f"{url.path} not found"})
         parts = url.path.strip("/").split("/")
-        if url.path == "/version":
+        if parts == ["version"]:
             return self._answer(200, {"major": "1", "minor": "34", "gitVersion": "v1.34.0"})
         if "namespaces" not in parts or parts[parts.index("namespaces") + 1] != NAMESPACE:
             return self._answer(*missing)
