@@ -6,9 +6,10 @@ RUN useradd --uid 50000 --create-home landmark \
     && chown -R landmark:landmark /data
 
 WORKDIR /opt/landmark
-COPY requirements.txt .
+COPY requirements.txt requirements-kubernetes.txt ./
 RUN pip install --no-cache-dir uv==0.13.9 \
-    && uv pip install --system --no-cache --compile-bytecode -r requirements.txt
+    && uv pip install --system --no-cache --compile-bytecode \
+        -r requirements.txt -r requirements-kubernetes.txt
 
 COPY dags dags
 COPY plugins plugins

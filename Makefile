@@ -44,7 +44,8 @@ lint: .venv/.installed-dev ## ruff, mypy, and a look at docker-compose.yaml
 .venv/.installed: requirements.txt
 	@$(call install,requirements.txt)
 
-.venv/.installed-dev: requirements-dev.txt .venv/.installed
+.venv/.installed-dev: requirements-dev.txt requirements-kubernetes.txt .venv/.installed
+	@$(call install,requirements-kubernetes.txt)
 	@$(call install,requirements-dev.txt)
 
 # uv takes under a minute where pip takes three; pip knows mirrors that only pip.conf names.

@@ -118,7 +118,7 @@ def landmark_search() -> None:
         from landmark.cluster import open_client
         from landmark_airflow import landmark
 
-        with landmark() as (settings, store, s3), open_client(settings.dask) as client:
+        with landmark() as (settings, store, s3), open_client(settings.dask, settings) as client:
             result = search.rank_table(
                 store,
                 client,

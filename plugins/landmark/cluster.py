@@ -1,4 +1,4 @@
-"""A Dask client: of the workers at an address, or of one worker per CPU of this machine."""
+"""A Dask client: of one worker per CPU of this machine, of workers at an address, or of pods."""
 
 from __future__ import annotations
 
@@ -10,26 +10,33 @@ from dask.distributed import Client, LocalCluster
 from dask.system import CPU_COUNT
 
 from landmark.errors import LandmarkError
+from landmark.settings import Settings, load_settings
+from landmark.workers import prepare_workers
 
 CONNECT_TIMEOUT_S = 10
 
 
 @contextmanager
-def open_client(address: str) -> Iterator[Client]:
+def open_client(address: str, settings: Settings | None = None) -> Iterator[Client]:
     """A client, closed at the end, with the workers if they were started here.
 
     Parameters
     ----------
     address : str
         ``local``: one single-threaded worker process per CPU, for as long as the client lives.
-        ``tcp://host:port`` or ``tls://…``: an existing scheduler. Its workers need
-        `plugins/` on their PYTHONPATH, and one thread each.
+        ``tcp://host:port`` or ``tls://…``: an existing scheduler. It and its workers need the
+        packages of `requirements.txt`; our code they are sent.
+        ``kubernetes``: pods made for as long as the client lives.
+    settings : Settings, optional
+        What else there is to set of Dask; by default from the environment.
 
     Raises
     ------
     LandmarkError
-        If no scheduler answers at the address, or it has no workers.
+        If no scheduler answers at the address, it has no workers, or some of them have other
+        packages or other code; if Kubernetes refuses.
     """
+    settings = settings or load_settings()
     if address == "local":
         with _without_main_file():
             cluster = LocalCluster(
@@ -40,6 +47,17 @@ def open_client(address: str) -> Iterator[Client]:
                 worker_dashboard_address="127.0.0.1:0",
             )
         with cluster, Client(cluster) as client:
+            yield client
+        return
+    if address == "kubernetes":
+        try:
+            from landmark.pods import open_pods
+        except ModuleNotFoundError as error:
+            raise LandmarkError(
+                f"LANDMARK_DASK=kubernetes: {error}; pip install -r requirements-kubernetes.txt"
+            ) from None
+        with open_pods(settings) as client:
+            prepare_workers(client, address, cache_mb=0)
             yield client
         return
     try:
@@ -54,6 +72,7 @@ def open_client(address: str) -> Iterator[Client]:
             raise LandmarkError(
                 f"LANDMARK_DASK={address}: the scheduler has no workers; start some there"
             )
+        prepare_workers(client, address, settings.dask_cache_mb)
         yield client
 
 

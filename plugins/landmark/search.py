@@ -10,7 +10,7 @@ from itertools import islice, pairwise
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
-from dask.distributed import Client, as_completed
+from dask.distributed import Client, Future, as_completed
 from numpy.typing import NDArray
 
 from landmark.bucket import read_object, write_object
@@ -22,9 +22,11 @@ from landmark.models import DELF_DEFAULTS
 from landmark.progress import Progress
 from landmark.ranking import CERTAIN_INLIERS, MIN_INLIERS, Match, TopK, verdict
 from landmark.report import PICTURE, SearchResult, draw_matches, read_query, read_result
+from landmark.row_cache import ROWS
 from landmark.shortlist import EXHAUSTIVE_UP_TO, EXPANDED_BY, ROUNDS, Shortlist
 from landmark.store import Partition, Store, StoredImage
 from landmark.verification import Verification, VerificationParameters, verify
+from landmark.workers import CODE_VERSION, preferred_workers
 
 logger = logging.getLogger(__name__)
 
@@ -176,13 +178,16 @@ def rank_table(
         min(min_inliers, CERTAIN_INLIERS) if expanding else min_inliers,
     )
     common = {
-        "store": store,
+        # Pods have the database's address and password of their own; Dask does not carry them.
+        "store": Store("") if getattr(client.cluster, "has_postgres_secret", False) else store,
         "model": model,
-        "query": client.scatter(query, broadcast=True, hash=False),
+        # A task of its own, which the scheduler can do again: scattered data go with their workers.
+        "query": client.submit(_itself, query, pure=False),
         "query_path": query_path,
         "top_k": best.k,
         "min_inliers": best.min_inliers,
         "parameters": parameters,
+        "code": CODE_VERSION,
     }
     if mode == "exhaustive":
         partitions = store.partitions(model, IMAGES_PER_TASK, query_path)
@@ -219,7 +224,7 @@ def _rank_partitions(
     """Rank partitions on the workers, take their best in, and return how many images they had."""
     progress = Progress(sum(partition.images for partition in partitions), "images compared")
     verified = 0
-    tasks = client.map(_rank_partition, partitions, **common, pure=False)
+    tasks = _submit(client, partitions, common)
     for task, part in as_completed(tasks, with_results=True):
         best.merge(part.matches)
         progress.add(part.compared)
@@ -231,7 +236,7 @@ def _rank_partitions(
 
 def _partitioned(ids: list[int]) -> list[Partition]:
     slices = [ids[i : i + IMAGES_PER_TASK] for i in range(0, len(ids), IMAGES_PER_TASK)]
-    return [Partition(part, len(part)) for part in slices]
+    return [Partition(part, len(part), number) for number, part in enumerate(slices)]
 
 
 def _shares(total: int, parts: int) -> list[int]:
@@ -279,6 +284,35 @@ def draw_best(store: Store, client: Any, folder: str, pictures: int = PICTURES) 
     return drawn
 
 
+def _submit(
+    client: Client, partitions: Sequence[Partition], options: dict[str, Any]
+) -> list[Future]:
+    """A task for each partition; workers that stay get the same ones in each search.
+
+    Another worker takes a task only if it would idle.
+    """
+    if client.cluster is not None:  # made for this task, and gone with it
+        return client.map(_rank_partition, partitions, pure=False, **options)
+    workers = sorted(client.scheduler_info()["workers"])
+    homes = preferred_workers([partition.block for partition in partitions], workers)
+    tasks = []
+    for worker in workers:
+        own = [part for part, home in zip(partitions, homes, strict=True) if home == worker]
+        tasks += client.map(
+            _rank_partition,
+            own,
+            workers=[worker],
+            allow_other_workers=True,
+            pure=False,
+            **options,
+        )
+    return tasks
+
+
+def _itself(query: LocalFeatures) -> LocalFeatures:
+    return query
+
+
 def _rank_partition(
     partition: Partition,
     *,
@@ -289,9 +323,16 @@ def _rank_partition(
     top_k: int,
     min_inliers: int,
     parameters: MatchingParameters,
+    code: str,
 ) -> Ranking:
     """Runs on a Dask worker."""
-    images = store.read_partition(model, partition.ids, query_path)
+    if code != CODE_VERSION:
+        raise LandmarkError(
+            f"a worker that joined during the search runs Landmark {CODE_VERSION} instead of "
+            f"{code}; bring its plugins/ up to date and restart it"
+        )
+    cache = ROWS if ROWS.limit_bytes else None
+    images = store.read_partition(model, partition.ids, query_path, cache)
     return rank_images(query, images, top_k, min_inliers, parameters)
 
 

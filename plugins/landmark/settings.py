@@ -7,13 +7,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from landmark.errors import LandmarkError
 
 PREFIX = "LANDMARK_"
 S3_PREFIX = r"^s3://[^/]+/(.*/)?$"
+QUANTITY = r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$"
 
 
 class Settings(BaseSettings):
@@ -39,8 +40,36 @@ class Settings(BaseSettings):
     )
     dask: str = Field(
         "local",
-        pattern=r"^(local|(tcp|tls)://.+)$",
-        description="`local`, or a scheduler's `tcp://host:port`.",
+        pattern=r"^(local|kubernetes|(tcp|tls)://.+)$",
+        description="`local`, a scheduler's `tcp://host:port`, or `kubernetes`.",
+    )
+    dask_cache_mb: int | None = Field(
+        None,
+        ge=0,
+        description="MB of the table that each worker of a scheduler keeps in memory for the next "
+        "search; by default a quarter of its memory limit.",
+    )
+    dask_namespace: str = Field(
+        "landmark", pattern=r"^[a-z0-9-]+$", description="Kubernetes: where the pods run."
+    )
+    dask_image: str | None = Field(
+        None, description="Kubernetes: the image of the Dockerfile, in your registry."
+    )
+    dask_secret: str = Field(
+        "landmark-postgres",
+        pattern=r"^[a-z0-9.-]+$",
+        description="Kubernetes: the Secret with `PGHOST`, `PGUSER`, `PGPASSWORD` and so on.",
+    )
+    dask_min_workers: int = Field(1, ge=1, description="Kubernetes: workers from the start.")
+    dask_max_workers: int = Field(10, ge=1, description="Kubernetes: workers under load.")
+    dask_worker_cpu: str = Field(
+        "1", pattern=QUANTITY, description="Kubernetes: of each pod, requested and allowed."
+    )
+    dask_worker_memory: str = Field(
+        "4Gi", pattern=QUANTITY, description="Kubernetes: of each pod, requested and allowed."
+    )
+    dask_start_timeout_s: int = Field(
+        300, ge=1, description="Kubernetes: until the scheduler and the first worker run."
     )
     shortlist: int = Field(
         1_000, ge=1, le=100_000, description="Images that a search in that mode compares."
@@ -60,6 +89,14 @@ class Settings(BaseSettings):
     max_distance: float | None = Field(
         None, gt=0, le=2, description="Largest distance between the descriptors of a match."
     )
+
+    @field_validator("dask_max_workers")
+    @classmethod
+    def _check_workers(cls, value: int, info: ValidationInfo) -> int:
+        least = info.data.get("dask_min_workers", 1)
+        if value < least:
+            raise ValueError(f"must be at least LANDMARK_DASK_MIN_WORKERS, {least}")
+        return value
 
     @field_validator("image_scales", mode="before")
     @classmethod

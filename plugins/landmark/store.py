@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import heapq
+from collections.abc import Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +23,7 @@ from landmark.aggregation import Aggregation
 from landmark.bucket import S3Object
 from landmark.errors import LandmarkError
 from landmark.features import LocalFeatures
+from landmark.row_cache import RowCache
 
 SQL = Path(__file__).resolve().parents[2] / "include" / "sql"
 
@@ -35,6 +38,8 @@ ROWS_PER_FETCH = 32
 MIN_EF_SEARCH, MAX_EF_SEARCH = 200, 1000
 # More are found sooner, and surely, by a look at every row.
 NEAREST_BY_INDEX = 5_000
+# What Python adds to a row's arrays: their objects, its path, its place in a cache.
+ROW_OVERHEAD_BYTES = 1500
 
 
 class Partition(NamedTuple):
@@ -46,10 +51,13 @@ class Partition(NamedTuple):
         A range may hold ids of other models, or of no row.
     images : int
         The rows of the model among them.
+    block : int
+        The same from search to search for the same part of the table.
     """
 
     ids: range | list[int]
     images: int
+    block: int = 0
 
 
 class Contents(NamedTuple):
@@ -360,45 +368,75 @@ class Store:
             ).fetchall()
 
     def partitions(self, model: str, images: int, except_path: str = "") -> list[Partition]:
-        """The model's rows as ranges of id with at most so many images each."""
+        """The model's rows as ranges of id with at most so many images each.
+
+        Blocks of ids begin and end at fixed places, wider where many ids have no row: an image that
+        comes or goes changes one of them and leaves the others as workers know them.
+        """
+        selected = "FROM landmarks WHERE model = %(model)s AND image_path <> %(except_path)s"
+        values = {"model": model, "except_path": except_path, "images": images}
         with self.connect() as connection:
+            row = connection.execute(
+                f"SELECT max(id) - min(id) + 1, count(*) {selected}", values
+            ).fetchone()
+            assert row is not None
+            span, n = row
+            if not n:
+                return []
+            values["wide"] = images << ((span // n).bit_length() - 1)
             rows = connection.execute(
-                "SELECT min(id), max(id), count(*) FROM"
-                " (SELECT id, (row_number() OVER (ORDER BY id) - 1) / %s AS part"
-                "  FROM landmarks WHERE model = %s AND image_path <> %s) AS numbered"
-                " GROUP BY part ORDER BY part",
-                [images, model, except_path],
+                "SELECT min(id), max(id), count(*), block FROM"
+                " (SELECT id, CASE WHEN count(*) OVER (PARTITION BY id / %(wide)s) > %(images)s"
+                "   THEN id / %(images)s ELSE id / %(wide)s * %(wide)s / %(images)s END AS block"
+                f"  {selected}) AS numbered GROUP BY block ORDER BY block",
+                values,
             )
-            return [Partition(range(first, last + 1), n) for first, last, n in rows]
+            return [Partition(range(first, last + 1), n, block) for first, last, n, block in rows]
 
     def read_partition(
-        self, model: str, ids: range | list[int], except_path: str = ""
+        self,
+        model: str,
+        ids: range | list[int],
+        except_path: str = "",
+        cache: RowCache | None = None,
     ) -> Iterator[StoredImage]:
         """Stream the images of a partition in the order of their ids.
 
-        A server-side cursor: the memory needed does not grow with the number of rows.
+        A server-side cursor: the memory needed does not grow with the number of rows. With a cache,
+        only rows that it lacks in their present version are read.
         """
         if isinstance(ids, range):
             where, values = "id BETWEEN %s AND %s", [ids.start, ids.stop - 1]
         else:
             where, values = "id = ANY(%s)", [ids]  # type: ignore[list-item]
+        scope, held = (self.conninfo, model), {}
         with self.connect() as connection:
+            if cache is not None:
+                # Every change of a row gives it another xmin. Another database restored under this
+                # address, or the counter's return after 2**32 transactions, another time.
+                rows = connection.execute(
+                    "SELECT id, xmin::text, indexed_at FROM landmarks"
+                    f" WHERE model = %s AND image_path <> %s AND {where} ORDER BY id",
+                    [model, except_path, *values],
+                )
+                versions = {number: (xmin, time) for number, xmin, time in rows}
+                held = cache.find(scope, versions)
+                missing = [number for number in versions if number not in held]
+                if not missing:
+                    yield from held.values()
+                    return
+                where, values = "id = ANY(%s)", [missing]  # type: ignore[list-item]
             cursor = connection.cursor("landmark_partition", binary=True)
             cursor.itersize = ROWS_PER_FETCH
             cursor.execute(
-                "SELECT image_path, greatest(width, height), n_features, locations, descriptors,"
-                " scales FROM landmarks"
+                "SELECT id, xmin::text, indexed_at, image_path, greatest(width, height),"
+                " n_features, locations, descriptors, scales FROM landmarks"
                 f" WHERE model = %s AND image_path <> %s AND {where} ORDER BY id",
                 [model, except_path, *values],
             )
-            for path, side, n, locations, descriptors, scales in cursor:
-                yield StoredImage(
-                    path,
-                    side,
-                    _array(locations, "<f4", n, 2),
-                    _array(descriptors, "<f2", n),
-                    np.frombuffer(scales, "<f4"),
-                )
+            read = _read_images(cursor, scope, cache)
+            for _, image in heapq.merge(held.items(), read, key=itemgetter(0)):
+                yield image
 
     # ---- global descriptors ---------------------------------------------------------------------
 
@@ -809,6 +847,24 @@ def _count(connection: psycopg.Connection[Any], query: LiteralString) -> int:
     row = connection.execute(query).fetchone()
     assert row is not None
     return int(row[0])
+
+
+def _read_images(
+    rows: Iterable[tuple[Any, ...]], scope: Hashable, cache: RowCache | None
+) -> Iterator[tuple[int, StoredImage]]:
+    """The images of rows by their ids; the cache is offered each."""
+    for number, xmin, time, path, side, n, locations, descriptors, scales in rows:
+        image = StoredImage(
+            path,
+            side,
+            _array(locations, "<f4", n, 2),
+            _array(descriptors, "<f2", n),
+            np.frombuffer(scales, "<f4"),
+        )
+        if cache is not None:
+            size = len(locations) + len(descriptors) + len(scales) + ROW_OVERHEAD_BYTES
+            cache.keep(scope, number, (xmin, time), image, size)
+        yield number, image
 
 
 def _array(data: bytes, dtype: DTypeLike, n: int, columns: int | None = None) -> NDArray[Any]:

@@ -1,0 +1,209 @@
+"""Rows that workers keep from one search to the next: within a limit, and never stale."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+from dask.distributed import Client
+from hosts import loopback_hosts
+
+from landmark.cluster import open_client
+from landmark.row_cache import RowCache
+from landmark.search import rank_table
+from landmark.settings import Settings
+from landmark.workers import preferred_workers
+
+MODEL = "model-1"
+EVERYTHING = range(1, 10_000)
+
+
+def fill(store, make_view, count, **options):
+    for number in range(count):
+        store.save(f"s3://b/{number:04d}", MODEL, "1", make_view(number, **options))
+
+
+def same(left, right):
+    assert [image.image_path for image in left] == [image.image_path for image in right]
+    for one, other in zip(left, right, strict=True):
+        assert one.side_px == other.side_px
+        for name in ("locations", "descriptors", "scales"):
+            np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+
+
+def toast_blocks(store) -> int:
+    """Blocks of features that Postgres has read or found in its own memory, ever."""
+    with store.connect() as connection:
+        connection.execute("SELECT pg_stat_clear_snapshot()")
+        (blocks,) = connection.execute(
+            "SELECT toast_blks_read + toast_blks_hit FROM pg_statio_user_tables"
+            " WHERE relname = 'landmarks'"
+        ).fetchone()
+    return int(blocks)
+
+
+def read(store, cache, ids=EVERYTHING, except_path=""):
+    """The images, after checking that they are the table's present ones."""
+    images = list(store.read_partition(MODEL, ids, except_path, cache))
+    same(images, list(store.read_partition(MODEL, ids, except_path)))
+    return images
+
+
+def test_what_is_kept_is_not_read_again(store, make_view):
+    fill(store, make_view, 20, n=300)
+    cache = RowCache(100_000_000)
+    list(store.read_partition(MODEL, EVERYTHING, cache=cache))
+    before = toast_blocks(store)
+    list(store.read_partition(MODEL, EVERYTHING, cache=cache))
+    assert toast_blocks(store) == before
+    list(store.read_partition(MODEL, EVERYTHING))
+    assert toast_blocks(store) > before  # the instrument works
+
+
+def test_changed_deleted_and_new_rows_are_seen_at_once(store, make_view):
+    fill(store, make_view, 6)
+    cache = RowCache(100_000_000)
+    first = read(store, cache)
+    store.save("s3://b/0002", MODEL, "2", make_view(77, n=10))
+    store.record_failure("s3://b/0004", MODEL, "2", "broken")
+    store.save("s3://b/0009", MODEL, "1", make_view(9))
+    second = read(store, cache)
+    assert len(second[2].descriptors) == 10 and len(second) == 6
+    # What did not change is the very object that was kept.
+    assert second[0] is first[0] and second[1] is first[1]
+    read(store, cache, except_path="s3://b/0001")
+    store.save("s3://b/0004", MODEL, "3", make_view(4))
+    assert len(read(store, cache)) == 7
+
+
+def test_a_row_changed_by_hand_is_seen_though_its_time_stays(store, make_view):
+    fill(store, make_view, 3)
+    cache = RowCache(100_000_000)
+    read(store, cache)
+    with store.connect() as connection:
+        connection.execute("UPDATE landmarks SET width = 4000 WHERE image_path = 's3://b/0001'")
+    assert [image.side_px for image in read(store, cache)] == [600, 4000, 600]
+
+
+def test_ids_out_of_several_parts_and_models(store, make_view):
+    fill(store, make_view, 10)
+    store.save("s3://b/0003", "other", "1", make_view(3, d=4))
+    cache = RowCache(100_000_000)
+    read(store, cache, [2, 5, 7])
+    read(store, cache, [1, 2, 3, 7, 10, 99])
+    assert len(read(store, cache)) == 10
+    assert len(cache) == 10
+    (alone,) = store.read_partition("other", EVERYTHING, cache=cache)
+    assert alone.descriptors.shape[1] == 4
+
+
+def test_the_limit_holds_and_a_larger_table_still_gains(store, make_view):
+    fill(store, make_view, 40, n=300)
+    row = 300 * (8 + 32 + 4)
+    cache = RowCache(limit_bytes=20 * row)
+    for _ in range(3):
+        first = read(store, cache)
+        assert cache.bytes <= cache.limit_bytes
+    assert 15 <= len(cache) <= 20
+    again = list(store.read_partition(MODEL, EVERYTHING, cache=cache))
+    assert sum(one is other for one, other in zip(first, again, strict=True)) == len(cache)
+    cache.limit_bytes = 5 * row
+    assert cache.bytes <= 5 * row and len(cache) >= 3
+    cache.limit_bytes = 0
+    assert cache.bytes == 0 and len(cache) == 0
+
+
+def test_rows_that_no_search_uses_give_way(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("landmark.row_cache.time.monotonic", lambda: now[0])
+    cache = RowCache(100)
+    assert cache.keep("old", 1, "v", "a", 60) and cache.keep("old", 2, "v", "b", 40)
+    assert not cache.keep("new", 1, "v", "c", 50)
+    now[0] = 3000
+    assert cache.find("old", {2: "v"}) == {2: "b"}
+    now[0] = 4000
+    assert cache.keep("new", 1, "v", "c", 50)
+    assert cache.find("old", {1: "v", 2: "v"}) == {2: "b"} and cache.bytes == 90
+    assert not cache.keep("new", 2, "v", "d", 101)
+
+
+def test_a_block_keeps_its_worker_when_others_come():
+    blocks = list(range(3000))
+    three = preferred_workers(blocks, ["tcp://a:1", "tcp://b:1", "tcp://c:1"])
+    four = preferred_workers(blocks, ["tcp://a:1", "tcp://b:1", "tcp://c:1", "tcp://d:1"])
+    assert all(900 <= three.count(worker) <= 1100 for worker in set(three))
+    moved = [new for old, new in zip(three, four, strict=True) if old != new]
+    assert set(moved) == {"tcp://d:1"} and 600 <= len(moved) <= 900
+
+
+def test_an_image_that_goes_changes_only_its_own_block(store, make_view):
+    fill(store, make_view, 40, n=3)
+    before = {part.block: part for part in store.partitions(MODEL, 8)}
+    store.record_failure("s3://b/0011", MODEL, "2", "broken")
+    after = {part.block: part for part in store.partitions(MODEL, 8, "s3://b/0030")}
+    changed = [block for block in before if before[block] != after[block]]
+    assert len(before) == 6 and before.keys() == after.keys() and len(changed) == 2
+
+
+@pytest.mark.parametrize("images", [1, 8])
+def test_blocks_are_wide_where_many_ids_have_no_row(store, make_view, images):
+    fill(store, make_view, 64, n=3)
+    with store.connect() as connection:
+        connection.execute("DELETE FROM landmarks WHERE id % 4 <> 0 AND id <= 48")
+    parts = store.partitions(MODEL, images)
+    assert sum(part.images for part in parts) == 12 + 16
+    assert max(part.images for part in parts) <= images
+    assert len(parts) <= 28 / images * 2 + 1
+
+
+def test_the_second_search_reads_nothing_and_sees_every_change(
+    store, make_view, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("landmark.search.IMAGES_PER_TASK", 16)
+    fill(store, make_view, 400, n=300)
+    store.save("s3://b/other-view", MODEL, "1", make_view(7, 1, n=300))
+    query = make_view(7, 2, n=300)
+
+    def paths(client):
+        result = rank_table(store, client, MODEL, query, "s3://b/query", 100)
+        return [match.image_path for match in result.matches]
+
+    with loopback_hosts(tmp_path, 2, net=78) as hosts:
+        address = hosts[0].scheduler()
+        for host in hosts:
+            host.worker(address)
+        with Client(address, timeout=60) as client:
+            client.wait_for_workers(2, timeout=60)
+        blocks, seconds = [], []
+        for _ in range(3):
+            with open_client(address) as client:
+                before, start = toast_blocks(store), time.perf_counter()
+                assert sorted(paths(client)) == ["s3://b/0007", "s3://b/other-view"]
+                seconds.append(time.perf_counter() - start)
+                blocks.append(toast_blocks(store) - before)
+        print(f"blocks read {blocks}, seconds {seconds}")
+        # A worker that would idle takes a few parts of the other's; it has them from then on.
+        assert blocks[0] > 400 and max(blocks[1:]) < blocks[0] / 3
+
+        with open_client(address) as client:
+            store.record_failure("s3://b/other-view", MODEL, "1", "gone")
+            store.save("s3://b/0007", MODEL, "2", make_view(500))
+            store.save("s3://b/0008", MODEL, "2", make_view(7, 3, n=300))
+            store.save("s3://b/new", MODEL, "2", make_view(7, 4, n=300))
+            assert sorted(paths(client)) == ["s3://b/0008", "s3://b/new"]
+
+        def kept():
+            from landmark.row_cache import ROWS
+
+            return ROWS.bytes, ROWS.limit_bytes
+
+        with open_client(address, Settings(dask_cache_mb=1)) as client:
+            paths(client)
+            found = client.run(kept).values()
+            assert all(0 < size <= limit == 1_000_000 for size, limit in found)
+        with open_client(address, Settings(dask_cache_mb=0)) as client:
+            before = toast_blocks(store)
+            paths(client)
+            assert toast_blocks(store) - before >= blocks[0] * 0.9
+            assert set(client.run(kept).values()) == {(0, 0)}
