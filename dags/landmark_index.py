@@ -21,6 +21,8 @@ from typing import Any
 
 from airflow.sdk import Asset, Param, TriggerRule, dag, task
 
+from landmark_airflow import RunLink
+
 LANDMARKS = Asset("landmarks")
 
 # TensorFlow uses every core by itself; a second process fills the gaps. More for more machines.
@@ -104,7 +106,10 @@ def landmark_index() -> None:
         with landmark() as (_, store, _):
             return ingest.finish_sweep(store, run_id)._asdict()
 
-    extract_batch.expand_kwargs(plan_sweep()) >> summarise()
+    plan, summary = plan_sweep(), summarise()
+    extract_batch.expand_kwargs(plan) >> summary
+    for step in (plan, summary):
+        step.operator.operator_extra_links = (RunLink(),)  # type: ignore[attr-defined]
 
 
 landmark_index()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import timezone
 from itertools import islice
@@ -16,11 +16,20 @@ from numpy.typing import NDArray
 from landmark.bucket import read_object, write_object
 from landmark.errors import LandmarkError
 from landmark.features import LocalFeatures
-from landmark.images import decode_image
+from landmark.images import decode_image, shrink
 from landmark.matching import QueryDescriptors, putative_matches
 from landmark.progress import Progress
 from landmark.ranking import MIN_INLIERS, Match, TopK, verdict
-from landmark.report import PICTURE, SearchResult, draw_matches, read_query, read_result
+from landmark.report import (
+    CELL_PX,
+    CONTACT_SHEET,
+    PICTURE,
+    SearchResult,
+    draw_contact_sheet,
+    draw_matches,
+    read_query,
+    read_result,
+)
 from landmark.store import Partition, Store, StoredImage
 from landmark.verification import Verification, VerificationParameters, verify
 
@@ -140,6 +149,7 @@ def rank_table(
     min_inliers: int = MIN_INLIERS,
     mode: str = "auto",
     parameters: MatchingParameters = MatchingParameters(),
+    tell: Callable[[Progress], None] = lambda progress: None,
 ) -> SearchResult:
     """Compare a query with the images of its model in the table.
 
@@ -153,6 +163,8 @@ def rank_table(
         The query's own path, which is left out of the ranking.
     mode : {'auto', 'exhaustive', 'shortlist'}
         With every image, or with the nearest by global descriptor, or one of them by table size.
+    tell : callable
+        Told now and then how far it is.
 
     Raises
     ------
@@ -185,7 +197,7 @@ def rank_table(
         parameters=parameters,
         pure=False,
     )
-    progress = Progress(sum(partition.images for partition in partitions), "images compared")
+    progress = Progress(sum(partition.images for partition in partitions), "images compared", tell)
     best = TopK(top_k, min_inliers)
     verified = 0
     for task, part in as_completed(tasks, with_results=True):
@@ -211,42 +223,99 @@ def rank_table(
     )
 
 
-def draw_best(store: Store, client: Any, folder: str, pictures: int = PICTURES) -> int:
-    """Draw the inliers of a written result's best matches, each a picture beside it.
+class Pair(NamedTuple):
+    """A query and one of its matches, as they lie in S3 now.
+
+    Parameters
+    ----------
+    query, image : uint8 arrays [h, w, 3]
+        RGB.
+    query_locations, image_locations : floating arrays [k, 2]
+        (y, x) of the inliers as fractions of each photograph's height and width.
+    """
+
+    query: NDArray[np.uint8]
+    image: NDArray[np.uint8]
+    query_locations: NDArray[np.floating]
+    image_locations: NDArray[np.floating]
+
+
+def read_pairs(
+    store: Store, client: Any, folder: str, ranks: Iterable[int], side_px: int = PICTURE_SIDE_PX
+) -> Iterator[tuple[int, Match, Pair]]:
+    """A written result's pairs of these ranks, compared again to know which matches are inliers.
 
     Images that have gone or changed since are passed over.
 
-    Returns
-    -------
-    int
-        The pictures drawn.
+    Parameters
+    ----------
+    side_px : int
+        Longest side of the photographs.
     """
     result, query = read_result(client, folder), read_query(client, folder)
     query_data, _ = read_object(client, result.query)
-    query_picture = decode_image(query_data, result.query, PICTURE_SIDE_PX).pixels
-    drawn = 0
-    for rank, match in enumerate(result.matches[:pictures], 1):
+    query_picture = decode_image(query_data, result.query, side_px).pixels
+    for rank in ranks:
+        match = result.matches[rank - 1]
         found = store.find(match.image_path, result.model)
         try:
             data, etag = read_object(client, match.image_path)
             if found is None or found[0] != etag:
                 raise LandmarkError(f"{match.image_path}: changed since it was compared")
-            picture = decode_image(data, match.image_path, PICTURE_SIDE_PX).pixels
+            picture = decode_image(data, match.image_path, side_px).pixels
         except LandmarkError as error:
             logger.warning("no picture for rank %d: %s", rank, error)
             continue
         features = found[1]
         pairs, verification = compare(query, features)
         inliers = pairs[verification.inliers]
-        body = draw_matches(
-            query_picture,
-            picture,
-            query.relative_locations[inliers[:, 0]],
-            features.relative_locations[inliers[:, 1]],
+        yield (
+            rank,
+            match,
+            Pair(
+                query_picture,
+                picture,
+                query.relative_locations[inliers[:, 0]],
+                features.relative_locations[inliers[:, 1]],
+            ),
         )
-        write_object(client, folder + PICTURE.format(rank=rank), body, "image/jpeg")
-        drawn += 1
-    return drawn
+
+
+def draw_pair(
+    store: Store, client: Any, folder: str, rank: int, side_px: int, height_px: int
+) -> bytes:
+    """Draw one pair of a written result.
+
+    Raises
+    ------
+    LandmarkError
+        If one of the two images has gone or changed since.
+    """
+    for _, _, pair in read_pairs(store, client, folder, [rank], side_px):
+        return draw_matches(*pair, height_px=height_px)
+    raise LandmarkError(f"rank {rank}: the image has gone or changed since; search again")
+
+
+def draw_best(store: Store, client: Any, folder: str, pictures: int = PICTURES) -> int:
+    """Draw a written result's best matches beside it: each pair's inliers, and a contact sheet.
+
+    Returns
+    -------
+    int
+        The pairs drawn.
+    """
+    result = read_result(client, folder)
+    cells = []
+    query = None
+    for rank, match, pair in read_pairs(
+        store, client, folder, range(1, min(pictures, len(result.matches)) + 1)
+    ):
+        write_object(client, folder + PICTURE.format(rank=rank), draw_matches(*pair), "image/jpeg")
+        query = pair.query
+        cells.append((rank, match, shrink(pair.image, max(CELL_PX))))
+    if query is not None:
+        write_object(client, folder + CONTACT_SHEET, draw_contact_sheet(query, cells), "image/jpeg")
+    return len(cells)
 
 
 def _rank_partition(
