@@ -137,7 +137,6 @@ def _view(destination: str, route: str, address: str) -> dict[str, str]:
         "destination": destination,
         "url_route": route,
         "icon": f"{BASE}{MOUNT}/static/icon.svg",
-        "icon_dark_mode": f"{BASE}{MOUNT}/static/icon-dark.svg",
     }
 
 

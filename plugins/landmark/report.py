@@ -195,16 +195,17 @@ def draw_matches(
     picture = Image.new("RGB", (left.width + GAP_PX + right.width, height_px), "white")
     picture.paste(left, (0, 0))
     picture.paste(right, (left.width + GAP_PX, 0))
-    pen = ImageDraw.Draw(picture)
+    pen, width = ImageDraw.Draw(picture), max(1, height_px // PICTURE_HEIGHT_PX)
     starts = query_locations[:, ::-1] * [left.width, left.height]
     ends = image_locations[:, ::-1] * [right.width, right.height] + [left.width + GAP_PX, 0]
     for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
         # The hue tells lines apart by where they start: neighbours look alike, crossings stand out.
         red, green, blue = colorsys.hsv_to_rgb(start[1] / height_px * 0.8, 0.9, 1.0)
         colour = (round(255 * red), round(255 * green), round(255 * blue))
-        pen.line([*start, *end], fill=colour, width=1)
+        pen.line([*start, *end], fill=colour, width=width)
         for x, y in (start, end):
-            pen.ellipse([x - 3, y - 3, x + 3, y + 3], outline=colour, width=2)
+            r = 3 * width
+            pen.ellipse([x - r, y - r, x + r, y + r], outline=colour, width=2 * width)
     return to_jpeg(picture)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
 from airflow.api_fastapi.core_api.security import GetUserDep, get_user, requires_access_dag
@@ -127,7 +127,8 @@ async def start_search(request: Request, user: GetUserDep) -> Response:
         run_id = await run_in_threadpool(searching.start, request, user, form, _landmark())
     except LandmarkError as error:
         return await run_in_threadpool(_searches, request, user, 1, form.fields, str(error))
-    return RedirectResponse(f"{request.scope['root_path']}/searches/{run_id}", 303)
+    address = f"{request.scope['root_path']}/searches/{quote(run_id, safe='')}"
+    return RedirectResponse(address, 303)
 
 
 @app.get("/searches/{run_id}", dependencies=[read_searches])
