@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext
 
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")
+#: Busy cores take minutes where idle ones take seconds.
+TIMEOUT_MS = 180_000
 MISSING = "no chromium; on Debian or Ubuntu: apt-get install chromium"
 
 
@@ -50,6 +52,7 @@ def log_in(
         Of Playwright's `new_context`, such as `viewport`.
     """
     context = browser.new_context(base_url=addresses.ui, **options)
+    context.set_default_timeout(TIMEOUT_MS)
     context.add_init_script(f"localStorage.setItem('theme', '{theme}')")
     page = context.new_page()
     page.goto("/")

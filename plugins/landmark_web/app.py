@@ -131,6 +131,12 @@ async def start_search(request: Request, user: GetUserDep) -> Response:
     return RedirectResponse(address, 303)
 
 
+@app.get("/searches", dependencies=[read_searches])
+def lead_to_searches(request: Request) -> RedirectResponse:
+    """A form that was refused leaves this address in the browser."""
+    return RedirectResponse(f"{request.scope['root_path']}/", 303)
+
+
 @app.get("/searches/{run_id}", dependencies=[read_searches])
 def show_search(
     request: Request, run_id: str, page: Annotated[int, Query(ge=1, le=100)] = 1
