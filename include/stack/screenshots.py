@@ -12,7 +12,7 @@ from PIL import Image
 from stack.airflow_api import AirflowApi
 from stack.browser import MISSING, find_chromium, log_in, open_browser
 from stack.demo import demo
-from stack.lifecycle import down, running_session, say
+from stack.lifecycle import Session, down, running_session, say
 from stack.net import StackError
 from stack.state import REPOSITORY, State
 
@@ -30,7 +30,7 @@ class Shot:
     name : str
         Of its file, without the suffix.
     address : str
-        With ``{run}`` for the last search.
+        With ``{run}`` for the first search.
     theme : str
     """
 
@@ -63,26 +63,30 @@ def screenshots(state: State) -> int:
         demo(state)
         session = running_session(state)
         assert session is not None
-        api = AirflowApi(session.addresses)
-        runs = api.call("/api/v2/dags/landmark_search/dagRuns?state=success&order_by=-run_after")
-        run = quote(runs["dag_runs"][0]["dag_run_id"], safe="")
-        with open_browser(chromium) as browser:
-            for theme in ("light", "dark"):
-                context = log_in(
-                    browser, session.addresses, theme, viewport=SIZE, color_scheme=theme
-                )
-                for shot in SHOTS:
-                    if shot.theme == theme:
-                        page = context.new_page()
-                        page.goto(shot.address.format(run=run), wait_until="networkidle")
-                        page.wait_for_timeout(2000)  # pictures fade in, Airflow's bars grow
-                        _save(page.screenshot(), DOCS / f"{shot.name}.png")
-                        page.close()
-                context.close()
+        take_pictures(session, chromium)
     finally:
         if not ran:
             down(state)
     return 0
+
+
+def take_pictures(session: Session, chromium: str) -> None:
+    """Take the pictures of a running stack that has searched."""
+    api = AirflowApi(session.addresses)
+    runs = api.call("/api/v2/dags/landmark_search/dagRuns?state=success&order_by=run_after")
+    run = quote(runs["dag_runs"][0]["dag_run_id"], safe="")
+    with open_browser(chromium) as browser:
+        for theme in ("light", "dark"):
+            options = {"viewport": SIZE, "color_scheme": theme}
+            context = log_in(browser, session.addresses, theme, **options)
+            for shot in SHOTS:
+                if shot.theme == theme:
+                    page = context.new_page()
+                    page.goto(shot.address.format(run=run), wait_until="networkidle")
+                    page.wait_for_timeout(2000)  # pictures fade in, Airflow's bars grow
+                    _save(page.screenshot(), DOCS / f"{shot.name}.png")
+                    page.close()
+            context.close()
 
 
 def _save(png: bytes, file: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 from PIL import Image
@@ -10,10 +9,6 @@ from PIL import Image
 from landmark.bucket import read_object
 from landmark.images import decode_image
 from landmark.report import to_jpeg
-
-#: A decoded photograph takes up to 300 MB; so many may be decoded at once.
-AT_ONCE = 3
-one_of_few = threading.BoundedSemaphore(AT_ONCE)
 
 
 def thumbnail(client: Any, path: str, side_px: int) -> tuple[bytes, str]:
@@ -31,6 +26,5 @@ def thumbnail(client: Any, path: str, side_px: int) -> tuple[bytes, str]:
     LandmarkError
         If it is missing, may not be read, or is no photograph.
     """
-    with one_of_few:
-        data, etag = read_object(client, path)
-        return to_jpeg(Image.fromarray(decode_image(data, path, side_px).pixels)), etag
+    data, etag = read_object(client, path)
+    return to_jpeg(Image.fromarray(decode_image(data, path, side_px).pixels)), etag

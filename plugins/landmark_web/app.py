@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from functools import lru_cache
+from functools import cache, lru_cache, partial, wraps
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, ParamSpec, TypeVar
 from urllib.parse import quote, urlsplit
 
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
 from airflow.api_fastapi.core_api.security import GetUserDep, get_user, requires_access_dag
+from anyio import CapacityLimiter, to_thread
 from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 from starlette.concurrency import run_in_threadpool
@@ -21,7 +22,7 @@ from landmark import overview
 from landmark.bucket import ObjectMissing, read_etag, read_object
 from landmark.errors import LandmarkError, UnusableImage
 from landmark.report import CONTACT_SHEET, JSON, PICTURE, TEXT, SearchResult, read_result
-from landmark.thumbnails import one_of_few, thumbnail
+from landmark.thumbnails import thumbnail
 from landmark_airflow import Landmark, connect
 from landmark_web import searching
 from landmark_web.runs import INDEX, SEARCH, STEPS, Run, find_run, recent_runs
@@ -46,6 +47,13 @@ HEADERS = {
 #: What has no address of its own version is asked for again after this time, by its etag.
 FRESH_S = 600
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
+DECODING_AT_ONCE = 3
+#: The index page asks for all of the table; so long its answer is kept.
+OVERVIEW_S = 20
+
 read_searches = Depends(requires_access_dag("GET", DagAccessEntity.RUN, SEARCH))
 read_index = Depends(requires_access_dag("GET", DagAccessEntity.RUN, INDEX))
 read_any = Depends(requires_access_dag("GET", DagAccessEntity.RUN))
@@ -64,6 +72,24 @@ def same_origin(request: Request) -> None:
         ours = origin is None or urlsplit(origin).netloc == request.headers.get("host")
     if not ours:
         raise HTTPException(403, "The form came from another site; open it in Airflow.")
+
+
+def decoding(function: Callable[P, R]) -> Callable[P, Awaitable[R]]:
+    """Run it in a thread, a few at a time: a decoded photograph takes up to 300 MB.
+
+    Those that wait hold no thread, of which Airflow's other pages have only some.
+    """
+
+    @wraps(function)
+    async def limited(*args: P.args, **kwargs: P.kwargs) -> R:
+        return await to_thread.run_sync(partial(function, *args, **kwargs), limiter=_limiter())
+
+    return limited
+
+
+@cache
+def _limiter() -> CapacityLimiter:
+    return CapacityLimiter(DECODING_AT_ONCE)
 
 
 app = FastAPI(title="Landmark", docs_url=None, redoc_url=None, openapi_url=None)
@@ -124,7 +150,8 @@ async def start_search(request: Request, user: GetUserDep) -> Response:
     form = searching.Form({})
     try:
         form = await searching.read_form(request)
-        run_id = await run_in_threadpool(searching.start, request, user, form, _landmark())
+        start = decoding(searching.start)
+        run_id = await start(request, user, form, await run_in_threadpool(_landmark))
     except LandmarkError as error:
         return await run_in_threadpool(_searches, request, user, 1, form.fields, str(error))
     address = f"{request.scope['root_path']}/searches/{quote(run_id, safe='')}"
@@ -160,6 +187,7 @@ def download(run_id: str, kind: Literal["txt", "json"]) -> Response:
 
 
 @app.get("/searches/{run_id}/images/{rank}", dependencies=[read_searches])
+@decoding
 def search_image(
     request: Request, run_id: str, rank: int, size: Literal["small", "large"] = "small"
 ) -> Response:
@@ -174,6 +202,7 @@ def search_image(
 
 
 @app.get("/searches/{run_id}/contact-sheet.jpg", dependencies=[read_searches])
+@decoding
 def contact_sheet(request: Request, run_id: str) -> Response:
     """The contact sheet that the DAG has drawn."""
     return _picture(request, _folder(_known(SEARCH, run_id)) + CONTACT_SHEET, "large")
@@ -189,6 +218,7 @@ def show_pair(request: Request, run_id: str, rank: int) -> HTMLResponse:
 
 
 @app.get("/searches/{run_id}/pairs/{rank}/picture.jpg", dependencies=[read_searches])
+@decoding
 def pair_picture(request: Request, run_id: str, rank: int) -> Response:
     """The two photographs with a line for each inlier, finer than the DAG draws them."""
     from landmark.search import draw_pair
@@ -200,8 +230,7 @@ def pair_picture(request: Request, run_id: str, rank: int) -> Response:
         return _unchanged(etag)
     _, store, s3 = _landmark()
     try:
-        with one_of_few:
-            body = draw_pair(store, s3, _folder(run), rank, PAIR_SIDE_PX, PAIR_HEIGHT_PX)
+        body = draw_pair(store, s3, _folder(run), rank, PAIR_SIDE_PX, PAIR_HEIGHT_PX)
     except LandmarkError as error:
         # An image has gone or changed since; the DAG may have drawn it in time.
         try:
@@ -217,32 +246,12 @@ def pair_picture(request: Request, run_id: str, rank: int) -> Response:
 @app.get("/index", dependencies=[read_index])
 def show_index(request: Request) -> HTMLResponse:
     """What the index holds, what could not be indexed, and the last sweeps."""
-    from landmark.models import resolve_model
-
-    settings, store, _ = _landmark()
-    models = overview.models(store)
-    try:
-        current = resolve_model(settings).fingerprint
-    except LandmarkError:
-        current = models[0].model if models else ""
-    row = next((model for model in models if model.model == current), None)
-    return HTMLResponse(
-        render(
-            request,
-            "index.html",
-            settings=settings,
-            models=models,
-            current=current,
-            row=row,
-            newest=overview.newest(store, current, NEWEST) if row else [],
-            growth=overview.growth(store, current) if row else [],
-            failures=overview.failures(store),
-            sweeps=overview.sweeps(store, SWEEPS),
-        )
-    )
+    known = _overview(int(time.monotonic() // OVERVIEW_S))
+    return HTMLResponse(render(request, "index.html", **known))
 
 
 @app.get("/index/image", dependencies=[read_index])
+@decoding
 def index_image(request: Request, path: str, size: Literal["small", "large"] = "small") -> Response:
     """An image of the index, or one that failed; nothing else in S3."""
     if not overview.knows(_landmark().store, path):
@@ -363,6 +372,29 @@ def _match(run: Run, rank: int) -> Any:
     if not 1 <= rank <= len(matches):
         raise HTTPException(404, f"The result has {len(matches)} matches; there is no {rank}.")
     return matches[rank - 1]
+
+
+@lru_cache(maxsize=1)
+def _overview(moment: int) -> dict[str, Any]:
+    from landmark.models import resolve_model
+
+    settings, store, _ = _landmark()
+    models = overview.models(store)
+    try:
+        current = resolve_model(settings).fingerprint
+    except LandmarkError:
+        current = models[0].model if models else ""
+    row = next((model for model in models if model.model == current), None)
+    return {
+        "settings": settings,
+        "models": models,
+        "current": current,
+        "row": row,
+        "newest": overview.newest(store, current, NEWEST) if row else [],
+        "growth": overview.growth(store, current) if row else [],
+        "failures": overview.failures(store),
+        "sweeps": overview.sweeps(store, SWEEPS),
+    }
 
 
 def _landmark() -> Landmark:

@@ -76,6 +76,14 @@ addEventListener("click", (event) => {
   outside.click();
 });
 
+// Said before it is sent: the server hangs up on what is too large.
+addEventListener("change", ({ target }) => {
+  if (!target.dataset?.limit) return;
+  const large = Array.from(target.files).some((file) => file.size > target.dataset.limit);
+  target.setCustomValidity(large ? "This photograph is too large; reduce it, or put it into S3." : "");
+  target.reportValidity();
+});
+
 // A photograph that cannot be shown leaves its words.
 addEventListener("error", (event) => {
   if (event.target instanceof HTMLImageElement) event.target.classList.add("missing");
