@@ -14,7 +14,7 @@ STACK := PYTHONPATH=include $(VENV) -m stack
 export LANDMARK_MODEL ?= $(CURDIR)/include/models/landmark-v1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test bench lint
+.PHONY: help demo up down test bench lint screenshots
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
@@ -34,6 +34,9 @@ test: .venv/.installed-dev ## run the tests
 bench: .venv/.installed-dev ## measure matching beside DELF's own, on one core
 	@PYTHONPATH=plugins OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 \
 	$(VENV) -m landmark.benchmark matching
+
+screenshots: .venv/.installed-dev ## take the pictures in docs/ anew, from the demo in a stack of its own
+	@LANDMARK_STATE="$${LANDMARK_STATE:-.stack-screenshots}" $(STACK) screenshots
 
 lint: .venv/.installed-dev ## ruff, mypy, and a look at docker-compose.yaml
 	@$(VENV) -m ruff check .

@@ -23,6 +23,8 @@ from typing import Any
 
 from airflow.sdk import Asset, Param, TriggerRule, dag, task
 
+from landmark_airflow import RunLink
+
 LANDMARKS = Asset("landmarks")
 
 # TensorFlow uses every core by itself; a second process fills the gaps. More for more machines.
@@ -115,7 +117,10 @@ def landmark_index() -> None:
         with landmark() as (settings, store, _):
             return shortlist.describe_table(store, extraction.resolve_model(settings).fingerprint)
 
-    extract_batch.expand_kwargs(plan_sweep()) >> [summarise(), describe_images()]
+    plan, summary, described = plan_sweep(), summarise(), describe_images()
+    extract_batch.expand_kwargs(plan) >> [summary, described]
+    for step in (plan, summary, described):
+        step.operator.operator_extra_links = (RunLink(),)  # type: ignore[attr-defined]
 
 
 landmark_index()

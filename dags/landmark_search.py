@@ -8,7 +8,9 @@ Trigger with the path of a photograph. It needs not be indexed yet.
 2. `rank_matches` compares them with every image of the same model: mutual nearest neighbours,
    then the inliers of one affine transformation, fanned out over Dask. Writes `matches.txt` and
    `matches.json` to `LANDMARK_RESULTS/<run id>/`.
-3. `draw_matches` draws the inliers of the best matches as pictures beside them.
+3. `draw_matches` draws the inliers of the best matches, and a contact sheet, beside them.
+
+The tab **Landmark** of a run shows all of it.
 
 The number of inliers is the score: the more, the likelier that both show the same place.
 No match is an answer, not an error; the verdict stands in the result's header.
@@ -22,6 +24,7 @@ from typing import Any
 from airflow.sdk import Param, dag, task
 
 from landmark.ranking import MIN_INLIERS
+from landmark_airflow import RunLink
 
 
 @dag(
@@ -114,9 +117,13 @@ def landmark_search() -> None:
     @task
     def rank_matches(query: dict[str, str], params: dict[str, Any]) -> dict[str, Any]:
         """Compare the query with every image over Dask; write the ranked txt and json."""
+        from airflow.sdk import get_current_context
+
         from landmark import extraction, report, search
         from landmark.cluster import open_client
         from landmark_airflow import landmark
+
+        push = get_current_context()["ti"].xcom_push
 
         with landmark() as (settings, store, s3), open_client(settings.dask, settings) as client:
             result = search.rank_table(
@@ -130,6 +137,7 @@ def landmark_search() -> None:
                 params["mode"],
                 params["shortlist"] or settings.shortlist,
                 search.MatchingParameters(extraction.resolve_model(settings).max_distance),
+                tell=lambda progress: push("progress", progress.figures),
             )
             return report.write_result(s3, query["folder"], result)
 
@@ -143,7 +151,10 @@ def landmark_search() -> None:
             return search.draw_best(store, s3, query["folder"])
 
     query = extract_query()
-    rank_matches(query) >> draw_matches(query)
+    ranked, drawn = rank_matches(query), draw_matches(query)
+    ranked >> drawn
+    for step in (query, ranked, drawn):
+        step.operator.operator_extra_links = (RunLink(),)  # type: ignore[attr-defined]
 
 
 landmark_search()

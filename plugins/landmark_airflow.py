@@ -1,18 +1,28 @@
-"""What the two DAGs take from Airflow: the settings, the database, S3, and how a task fails."""
+"""What DAGs and pages take from Airflow: settings, database, S3; how a task fails and links."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import quote
+
+from airflow.sdk import BaseOperatorLink
 
 if TYPE_CHECKING:
+    from airflow.sdk import BaseOperator
+    from airflow.sdk.types import TaskInstanceKey
+
     from landmark.settings import Settings
     from landmark.store import Store
 
 
+#: The tab that our plugin adds to a run's page, as it stands in the tab's address.
+RUN_TAB = "landmark-run"
+
+
 class Landmark(NamedTuple):
-    """One task's view of the world.
+    """One task's, or one page's, view of the world.
 
     Parameters
     ----------
@@ -33,25 +43,53 @@ class Landmark(NamedTuple):
 def landmark() -> Iterator[Landmark]:
     """Connect a task; what a user must mend fails it at once, without retries.
 
+    The reason goes into XCom too, for the run's note and page.
+
     Imports stand inside: Airflow parses the DAG files, and this one, every few seconds.
     """
-    from airflow.providers.amazon.aws.hooks.s3 import S3Hook
-    from airflow.sdk import Variable
+    from airflow.sdk import get_current_context
     from airflow.sdk.exceptions import AirflowFailException
 
     from landmark.errors import LandmarkError
+
+    try:
+        yield connect()
+    except LandmarkError as error:
+        get_current_context()["ti"].xcom_push("reason", str(error))
+        raise AirflowFailException(str(error)) from None
+
+
+def connect() -> Landmark:
+    """The settings, the database and S3, as Airflow's Variables and connections say."""
+    from airflow.providers.amazon.aws.hooks.s3 import S3Hook
+    from airflow.sdk import Variable
+
     from landmark.settings import load_settings
     from landmark.store import Store
 
-    try:
-        settings = load_settings(lambda name: Variable.get(name, default=None))
-        yield Landmark(
-            settings=settings,
-            store=Store(_conninfo(settings.postgres_conn_id)),
-            s3=S3Hook(settings.aws_conn_id).get_conn(),
-        )
-    except LandmarkError as error:
-        raise AirflowFailException(str(error)) from None
+    settings = load_settings(lambda name: Variable.get(name, default=None))
+    return Landmark(
+        settings=settings,
+        store=Store(_conninfo(settings.postgres_conn_id)),
+        s3=S3Hook(settings.aws_conn_id).get_conn(),
+    )
+
+
+def run_address(dag_id: str, run_id: str) -> str:
+    """Where a run's result is shown: the tab of the run's page in Airflow."""
+    from airflow.sdk.configuration import conf
+
+    base = conf.get("api", "base_url", fallback="").rstrip("/")
+    return f"{base}/dags/{dag_id}/runs/{quote(run_id, safe='')}/plugin/{RUN_TAB}"
+
+
+class RunLink(BaseOperatorLink):
+    """The button on a task's page that leads to its run's result."""
+
+    name = "Landmark"
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
+        return run_address(ti_key.dag_id, ti_key.run_id)
 
 
 def _conninfo(conn_id: str) -> str:

@@ -21,7 +21,7 @@ from landmark.store import Store
 from stack.servers import start_postgres, start_s3
 
 # The whole stack, for the tests that need Airflow's processes.
-pytest_plugins = ["stack_fixture"]
+pytest_plugins = ["stack_fixture", "pages_fixture"]
 
 
 @pytest.fixture(scope="session", autouse=True)

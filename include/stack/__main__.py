@@ -1,4 +1,4 @@
-"""``python -m stack up | down | status | env | migrate | demo``."""
+"""``python -m stack up | down | status | env | migrate | demo | screenshots``."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ def main() -> int:
     demo = commands.add_parser("demo", help="index the gallery, search three places")
     demo.add_argument("--photos", help="a folder of your own photographs instead")
     demo.add_argument("--query", help="the one of them to search for; by default the first")
+    commands.add_parser("screenshots", help="the README's pictures, from the demo")
     arguments = parser.parse_args()
 
     # A shell that starts this in the background would have it ignore Ctrl-C.
@@ -59,6 +60,10 @@ def _run(arguments: argparse.Namespace) -> int:
         from stack.migrate import migrate
 
         return migrate()
+    elif arguments.command == "screenshots":
+        from stack.screenshots import screenshots
+
+        return screenshots(state)
     else:
         from stack.demo import demo
 

@@ -80,6 +80,7 @@ def landmark_variables(addresses: Addresses) -> dict[str, str]:
         "LANDMARK_MODEL": str(REPOSITORY / "include" / "models" / "landmark-v1"),
         "LANDMARK_IMAGES": f"s3://{BUCKET}/images/",
         "LANDMARK_RESULTS": f"s3://{BUCKET}/results/",
+        "LANDMARK_UPLOADS": f"s3://{BUCKET}/uploads/",
         "LANDMARK_DASK": addresses.dask,
         CONN_POSTGRES: json.dumps(
             {

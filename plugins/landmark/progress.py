@@ -1,9 +1,10 @@
-"""Progress of long work, in the log of the task: counts, rate, time left."""
+"""Progress of long work, in the log of the task and for who asks: counts, rate, time left."""
 
 from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from datetime import timedelta
 
 logger = logging.getLogger(__name__)
@@ -18,21 +19,41 @@ class Progress:
         How much there is to do.
     what : str
         Plural noun for the log, such as ``images compared``.
+    tell : callable
+        Called with this object beside each line, and at the start.
     interval_s : float
         Seconds between two lines; the last one always comes.
     """
 
-    def __init__(self, total: int, what: str, interval_s: float = 10.0) -> None:
+    def __init__(
+        self,
+        total: int,
+        what: str,
+        tell: Callable[[Progress], None] = lambda progress: None,
+        interval_s: float = 10.0,
+    ) -> None:
         self.total = total
         self.what = what
         self.done = 0
+        self._tell = tell
         self._interval_s = interval_s
         self._started = self._logged = time.monotonic()
+        tell(self)
 
     @property
     def seconds(self) -> float:
         """Seconds since the start."""
         return time.monotonic() - self._started
+
+    @property
+    def rate(self) -> float:
+        """So many a second."""
+        return self.done / max(self.seconds, 1e-9)
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """How far it is: `done` of `total`, and `rate` a second."""
+        return {"done": self.done, "total": self.total, "rate": round(self.rate, 2)}
 
     def add(self, n: int = 1) -> None:
         """Count `n` more."""
@@ -41,6 +62,8 @@ class Progress:
         if self.done < self.total and now - self._logged < self._interval_s:
             return
         self._logged = now
-        rate = self.done / max(now - self._started, 1e-9)
-        left = timedelta(seconds=round((self.total - self.done) / rate))
-        logger.info("%d of %d %s, %.1f/s, %s left", self.done, self.total, self.what, rate, left)
+        left = timedelta(seconds=round((self.total - self.done) / self.rate))
+        logger.info(
+            "%d of %d %s, %.1f/s, %s left", self.done, self.total, self.what, self.rate, left
+        )
+        self._tell(self)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import timezone
 from itertools import islice, pairwise
@@ -16,12 +16,21 @@ from numpy.typing import NDArray
 from landmark.bucket import read_object, write_object
 from landmark.errors import LandmarkError
 from landmark.features import LocalFeatures
-from landmark.images import decode_image
+from landmark.images import decode_image, shrink
 from landmark.matching import QueryDescriptors, putative_matches
 from landmark.models import DELF_DEFAULTS
 from landmark.progress import Progress
 from landmark.ranking import CERTAIN_INLIERS, MIN_INLIERS, Match, TopK, verdict
-from landmark.report import PICTURE, SearchResult, draw_matches, read_query, read_result
+from landmark.report import (
+    CELL_PX,
+    CONTACT_SHEET,
+    PICTURE,
+    SearchResult,
+    draw_contact_sheet,
+    draw_matches,
+    read_query,
+    read_result,
+)
 from landmark.row_cache import ROWS
 from landmark.shortlist import EXHAUSTIVE_UP_TO, EXPANDED_BY, ROUNDS, Shortlist
 from landmark.store import Partition, Store, StoredImage
@@ -141,6 +150,7 @@ def rank_table(
     mode: str = "auto",
     shortlist: int = 1_000,
     parameters: MatchingParameters = MatchingParameters(),
+    tell: Callable[[Progress], None] = lambda progress: None,
 ) -> SearchResult:
     """Compare a query with the images of its model in the table.
 
@@ -156,6 +166,8 @@ def rank_table(
         With every image, or with the nearest by global descriptor, or one of them by table size.
     shortlist : int
         How many are the nearest.
+    tell : callable
+        Told now and then how far it is.
 
     Raises
     ------
@@ -191,19 +203,20 @@ def rank_table(
     }
     if mode == "exhaustive":
         partitions = store.partitions(model, IMAGES_PER_TASK, query_path)
-        compared = _rank_partitions(client, partitions, best, common)
+        progress = Progress(sum(part.images for part in partitions), "images compared", tell)
+        _rank_partitions(client, partitions, best, common, progress)
     else:
         nearest = Shortlist(store, model, query, query_path)
-        compared = 0
+        progress = Progress(shortlist, "images compared", tell)
         for images in _shares(shortlist, ROUNDS):
             sure = [match for match in best.matches if match.inliers >= CERTAIN_INLIERS]
             ids = nearest.take(images, sure)
-            compared += _rank_partitions(client, _partitioned(ids), best, common)
+            _rank_partitions(client, _partitioned(ids), best, common, progress)
     matches = [match for match in best.matches if match.inliers >= min_inliers][:top_k]
     return SearchResult(
         query=query_path,
         model=model,
-        images_compared=compared,
+        images_compared=progress.done,
         index_time=contents.newest.astimezone(timezone.utc).isoformat(timespec="seconds"),
         mode=mode,
         parameters={
@@ -219,19 +232,22 @@ def rank_table(
 
 
 def _rank_partitions(
-    client: Client, partitions: Sequence[Partition], best: TopK, common: dict[str, Any]
-) -> int:
-    """Rank partitions on the workers, take their best in, and return how many images they had."""
-    progress = Progress(sum(partition.images for partition in partitions), "images compared")
-    verified = 0
+    client: Client,
+    partitions: Sequence[Partition],
+    best: TopK,
+    common: dict[str, Any],
+    progress: Progress,
+) -> None:
+    """Rank partitions on the workers, and take their best in."""
+    compared = verified = 0
     tasks = _submit(client, partitions, common)
     for task, part in as_completed(tasks, with_results=True):
         best.merge(part.matches)
         progress.add(part.compared)
+        compared += part.compared
         verified += part.verified
         task.release()
-    logger.info("%d of %d images had to be verified", verified, progress.done)
-    return progress.done
+    logger.info("%d of %d images had to be verified", verified, compared)
 
 
 def _partitioned(ids: list[int]) -> list[Partition]:
@@ -245,43 +261,100 @@ def _shares(total: int, parts: int) -> list[int]:
     return [last - first for first, last in pairwise(bounds) if last > first]
 
 
-def draw_best(store: Store, client: Any, folder: str, pictures: int = PICTURES) -> int:
-    """Draw the inliers of a written result's best matches, each a picture beside it.
+class Pair(NamedTuple):
+    """A query and one of its matches, as they lie in S3 now.
+
+    Parameters
+    ----------
+    query, image : uint8 arrays [h, w, 3]
+        RGB.
+    query_locations, image_locations : floating arrays [k, 2]
+        (y, x) of the inliers as fractions of each photograph's height and width.
+    """
+
+    query: NDArray[np.uint8]
+    image: NDArray[np.uint8]
+    query_locations: NDArray[np.floating]
+    image_locations: NDArray[np.floating]
+
+
+def read_pairs(
+    store: Store, client: Any, folder: str, ranks: Iterable[int], side_px: int = PICTURE_SIDE_PX
+) -> Iterator[tuple[int, Match, Pair]]:
+    """A written result's pairs of these ranks, compared again to know which matches are inliers.
 
     Images that have gone or changed since are passed over.
 
-    Returns
-    -------
-    int
-        The pictures drawn.
+    Parameters
+    ----------
+    side_px : int
+        Longest side of the photographs.
     """
     result, query = read_result(client, folder), read_query(client, folder)
     query_data, _ = read_object(client, result.query)
-    query_picture = decode_image(query_data, result.query, PICTURE_SIDE_PX).pixels
+    query_picture = decode_image(query_data, result.query, side_px).pixels
     parameters = MatchingParameters(result.parameters["max_distance"])
-    drawn = 0
-    for rank, match in enumerate(result.matches[:pictures], 1):
+    for rank in ranks:
+        match = result.matches[rank - 1]
         found = store.find(match.image_path, result.model)
         try:
             data, etag = read_object(client, match.image_path)
             if found is None or found[0] != etag:
                 raise LandmarkError(f"{match.image_path}: changed since it was compared")
-            picture = decode_image(data, match.image_path, PICTURE_SIDE_PX).pixels
+            picture = decode_image(data, match.image_path, side_px).pixels
         except LandmarkError as error:
             logger.warning("no picture for rank %d: %s", rank, error)
             continue
         features = found[1]
         pairs, verification = compare(query, features, parameters)
         inliers = pairs[verification.inliers]
-        body = draw_matches(
-            query_picture,
-            picture,
-            query.relative_locations[inliers[:, 0]],
-            features.relative_locations[inliers[:, 1]],
+        yield (
+            rank,
+            match,
+            Pair(
+                query_picture,
+                picture,
+                query.relative_locations[inliers[:, 0]],
+                features.relative_locations[inliers[:, 1]],
+            ),
         )
-        write_object(client, folder + PICTURE.format(rank=rank), body, "image/jpeg")
-        drawn += 1
-    return drawn
+
+
+def draw_pair(
+    store: Store, client: Any, folder: str, rank: int, side_px: int, height_px: int
+) -> bytes:
+    """Draw one pair of a written result.
+
+    Raises
+    ------
+    LandmarkError
+        If one of the two images has gone or changed since.
+    """
+    for _, _, pair in read_pairs(store, client, folder, [rank], side_px):
+        return draw_matches(*pair, height_px=height_px)
+    raise LandmarkError(f"rank {rank}: the image has gone or changed since; search again")
+
+
+def draw_best(store: Store, client: Any, folder: str, pictures: int = PICTURES) -> int:
+    """Draw a written result's best matches beside it: each pair's inliers, and a contact sheet.
+
+    Returns
+    -------
+    int
+        The pairs drawn.
+    """
+    result = read_result(client, folder)
+    cells = []
+    query = None
+    for rank, match, pair in read_pairs(
+        store, client, folder, range(1, min(pictures, len(result.matches)) + 1)
+    ):
+        write_object(client, folder + PICTURE.format(rank=rank), draw_matches(*pair), "image/jpeg")
+        query = pair.query
+        cells.append((rank, match, shrink(pair.image, max(CELL_PX))))
+    if query is not None:
+        write_object(client, folder + CONTACT_SHEET, draw_contact_sheet(query, cells), "image/jpeg")
+    return len(cells)
 
 
 def _submit(

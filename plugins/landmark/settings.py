@@ -38,6 +38,11 @@ class Settings(BaseSettings):
     results: str = Field(
         "s3://landmark/results/", pattern=S3_PREFIX, description="Where each search writes."
     )
+    uploads: str | None = Field(
+        None,
+        pattern=S3_PREFIX,
+        description="Where photographs go that are uploaded to search for; unset: no uploads.",
+    )
     dask: str = Field(
         "local",
         pattern=r"^(local|kubernetes|(tcp|tls)://.+)$",

@@ -1,0 +1,173 @@
+"""What the index page tells: images, models, failures by reason, growth, sweeps.
+
+Apart from `store`, since nothing here is needed to index or to search; reads only.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Any, NamedTuple
+
+from psycopg.rows import class_row
+
+from landmark.store import Store
+
+#: A reason's examples.
+EXAMPLES = 12
+
+
+class Model(NamedTuple):
+    """What the table holds of one model."""
+
+    model: str
+    images: int
+    features: int
+    newest: datetime
+
+
+class Day(NamedTuple):
+    """A day, and how many images had been indexed at its end."""
+
+    day: date
+    images: int
+
+
+class Reason(NamedTuple):
+    """Images that failed for one reason.
+
+    Parameters
+    ----------
+    reason : str
+        Without the image's own path and figures.
+    images : int
+    last : datetime
+    examples : list of dict
+        The latest: `image_path` and the whole `reason`.
+    """
+
+    reason: str
+    images: int
+    last: datetime
+    examples: list[dict[str, str]]
+
+
+class SweepRow(NamedTuple):
+    """One sweep; of a running one, `indexed` and `failed` so far."""
+
+    sweep: str
+    model: str
+    planned_at: datetime
+    finished_at: datetime | None
+    seen: int
+    new: int
+    changed: int
+    retried: int
+    removed: int
+    postponed: int
+    indexed: int
+    failed: int
+    left: int
+    seconds: float
+
+    @property
+    def rate(self) -> float:
+        """Images a second."""
+        return (self.indexed + self.failed) / max(self.seconds, 1e-9)
+
+
+def models(store: Store) -> list[Model]:
+    """Each model that has features, most images first."""
+    with store.connect() as connection:
+        return (
+            connection.cursor(row_factory=class_row(Model))
+            .execute(
+                "SELECT model, count(*) AS images, sum(n_features)::bigint AS features,"
+                " max(indexed_at) AS newest FROM landmarks GROUP BY model ORDER BY 2 DESC, 1"
+            )
+            .fetchall()
+        )
+
+
+def growth(store: Store, model: str) -> list[Day]:
+    """The model's images at the end of each day that brought some, oldest first."""
+    with store.connect() as connection:
+        return (
+            connection.cursor(row_factory=class_row(Day))
+            .execute(
+                "SELECT day, sum(images) OVER (ORDER BY day)::bigint AS images FROM"
+                " (SELECT (indexed_at AT TIME ZONE 'UTC')::date AS day, count(*) AS images"
+                "  FROM landmarks WHERE model = %s GROUP BY 1) AS days ORDER BY day",
+                [model],
+            )
+            .fetchall()
+        )
+
+
+def newest(store: Store, model: str, images: int) -> list[str]:
+    """Paths of the images that came last, the last first."""
+    with store.connect() as connection:
+        rows = connection.execute(
+            "SELECT image_path FROM landmarks WHERE model = %s ORDER BY id DESC LIMIT %s",
+            [model, images],
+        )
+        return [path for (path,) in rows]
+
+
+def failures(store: Store) -> list[Reason]:
+    """The failures of the index by their reason, the most frequent first.
+
+    A message names its image first and has figures of it; without them the reason is left.
+    """
+    with store.connect() as connection:
+        return (
+            connection.cursor(row_factory=class_row(Reason))
+            .execute(
+                "WITH named AS (SELECT image_path, reason, last_failed_at, regexp_replace("
+                "  CASE WHEN starts_with(reason, image_path || ': ')"
+                "   THEN substr(reason, length(image_path) + 3) ELSE reason END,"
+                "  '[0-9][0-9,.x]*', '…', 'g') AS kind FROM landmark_failures),"
+                " numbered AS (SELECT *, row_number() OVER (PARTITION BY kind"
+                "  ORDER BY last_failed_at DESC, image_path) AS number FROM named)"
+                " SELECT kind AS reason, count(*) AS images, max(last_failed_at) AS last,"
+                "  json_agg(json_build_object('image_path', image_path, 'reason', reason)"
+                "   ORDER BY number) FILTER (WHERE number <= %s) AS examples"
+                " FROM numbered GROUP BY kind ORDER BY count(*) DESC, kind",
+                [EXAMPLES],
+            )
+            .fetchall()
+        )
+
+
+def sweeps(store: Store, number: int, sweep: str | None = None) -> list[SweepRow]:
+    """The last sweeps, newest first; or the one of this name."""
+    with store.connect() as connection:
+        return (
+            connection.cursor(row_factory=class_row(SweepRow))
+            .execute(
+                "SELECT sweep, model, planned_at, finished_at, seen, new, changed, retried,"
+                " removed, postponed, coalesce(indexed, so_far.indexed_now) AS indexed,"
+                " coalesce(failed, so_far.failed_now) AS failed,"
+                " CASE WHEN finished_at IS NULL THEN so_far.open ELSE 0 END AS left,"
+                " extract(epoch FROM coalesce(finished_at, now()) - planned_at)::float8 AS seconds"
+                " FROM landmark_sweeps CROSS JOIN LATERAL"
+                " (SELECT count(*) FILTER (WHERE outcome = 'indexed') AS indexed_now,"
+                "   count(*) FILTER (WHERE outcome = 'failed') AS failed_now,"
+                "   count(*) FILTER (WHERE outcome IS NULL) AS open"
+                "  FROM landmark_sweep_images AS image WHERE image.sweep = landmark_sweeps.sweep)"
+                " AS so_far WHERE %(sweep)s::text IS NULL OR sweep = %(sweep)s"
+                " ORDER BY planned_at DESC LIMIT %(number)s",
+                {"sweep": sweep, "number": number},
+            )
+            .fetchall()
+        )
+
+
+def knows(store: Store, image_path: str) -> bool:
+    """Whether an image is indexed, or has failed to be."""
+    with store.connect() as connection:
+        row: tuple[Any, ...] | None = connection.execute(
+            "SELECT EXISTS (SELECT FROM landmarks WHERE image_path = %(path)s)"
+            " OR EXISTS (SELECT FROM landmark_failures WHERE image_path = %(path)s)",
+            {"path": image_path},
+        ).fetchone()
+    return bool(row and row[0])

@@ -1,0 +1,30 @@
+"""Small pictures for pages: decoded within the limits of `images`, and always encoded anew."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from PIL import Image
+
+from landmark.bucket import read_object
+from landmark.images import decode_image
+from landmark.report import to_jpeg
+
+
+def thumbnail(client: Any, path: str, side_px: int) -> tuple[bytes, str]:
+    """A photograph in S3 as a JPEG of our own, and the etag of the photograph.
+
+    Nothing of the file itself is passed on: no metadata, no hidden content, no foreign format.
+
+    Parameters
+    ----------
+    side_px : int
+        Longest side of the picture.
+
+    Raises
+    ------
+    LandmarkError
+        If it is missing, may not be read, or is no photograph.
+    """
+    data, etag = read_object(client, path)
+    return to_jpeg(Image.fromarray(decode_image(data, path, side_px).pixels)), etag

@@ -1,0 +1,150 @@
+"""Landmark in Airflow's UI: pages, a tab at every run, and notes that say what a run found.
+
+Every Airflow process executes this file, so it imports little; the pages themselves are loaded by
+the API server, at the first request.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from airflow.configuration import conf
+from airflow.listeners import hookimpl
+from airflow.plugins_manager import AirflowPlugin
+
+from landmark_airflow import RUN_TAB, run_address
+
+if TYPE_CHECKING:
+    from airflow.models.dagrun import DagRun
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+MOUNT = "/landmark"
+#: Where Airflow's own pages begin, behind a proxy that gives it a folder.
+BASE = urlsplit(conf.get("api", "base_url", fallback="")).path.rstrip("/")
+#: Airflow's limit of a note.
+NOTE_CHARACTERS = 1000
+
+
+async def pages(scope: Scope, receive: Receive, send: Send) -> None:
+    """The pages of `landmark_web`."""
+    await _load_pages()(scope, receive, send)
+
+
+@cache
+def _load_pages() -> ASGIApp:
+    from landmark_web.app import app
+
+    return app
+
+
+class RunNotes:
+    """Writes into a run's note what it searched and found; runs in the scheduler."""
+
+    @hookimpl
+    def on_dag_run_success(self, dag_run: DagRun, msg: str) -> None:
+        write_note(dag_run)
+
+    @hookimpl
+    def on_dag_run_failed(self, dag_run: DagRun, msg: str) -> None:
+        write_note(dag_run)
+
+
+def write_note(dag_run: DagRun) -> None:
+    """Note a run's outcome, unless a person has noted something.
+
+    The scheduler has the run in its session and commits it with the run's new state.
+    """
+    if dag_run.dag_id not in ("landmark_search", "landmark_index"):
+        return
+    written = dag_run.dag_run_note
+    if written is not None and written.user_id is not None:
+        return
+    outcome = _outcomes(dag_run)
+    if dag_run.dag_id == "landmark_index":
+        text = sweep_note(outcome)
+    else:
+        path = str((dag_run.conf or {}).get("image_path", ""))
+        text = search_note(path, outcome)
+    text += f" [Look at it]({run_address(dag_run.dag_id, dag_run.run_id)})"
+    if written is None:
+        dag_run.note = text
+    else:
+        written.content = text
+
+
+def search_note(query: str, outcome: dict[str, Any]) -> str:
+    """A search in one line of Markdown."""
+    answer = outcome.get("rank_matches")
+    if answer is None:
+        return f"**failed**: {_code(query)}; {_reason(outcome)}."
+    if not answer["matches"]:
+        return f"**no match** among {answer['images_compared']} images: {_code(query)}."
+    return (
+        f"**{answer['verdict']}**: {_code(query)}; {answer['matches']} of "
+        f"{answer['images_compared']} images ranked, best {_code(answer['best'])} "
+        f"with {answer['inliers']} inliers."
+    )
+
+
+def sweep_note(outcome: dict[str, Any]) -> str:
+    """A sweep in one line of Markdown."""
+    summary = outcome.get("summarise")
+    if summary is None:
+        return f"**failed**: {_reason(outcome)}."
+    counts = ("new", "changed", "removed", "indexed", "failed")
+    told = ", ".join(f"{summary[name]} {name}" for name in counts)
+    return f"{summary['seen']} images seen: {told}, in {summary['seconds']:.0f} s."
+
+
+def _reason(outcome: dict[str, Any]) -> str:
+    reason = outcome.get("reason")
+    return _code(reason) if reason else "the log of the failed task says why"
+
+
+def _code(path: str) -> str:
+    """A path as it is, whatever is in it; of a long one its end."""
+    longest = NOTE_CHARACTERS // 5
+    shown = path if len(path) <= longest else "…" + path[1 - longest :]
+    return "`" + " ".join(shown.replace("`", "'").split()) + "`"
+
+
+def _outcomes(dag_run: DagRun) -> dict[str, Any]:
+    """What the tasks that sum up a run have returned, by name; the `reason` if one failed."""
+    from airflow.models.xcom import XComModel
+    from sqlalchemy import select
+    from sqlalchemy.orm import object_session
+
+    session = object_session(dag_run)
+    query = select(XComModel).where(
+        XComModel.dag_id == dag_run.dag_id,
+        XComModel.run_id == dag_run.run_id,
+        (XComModel.key == "reason") | XComModel.task_id.in_(["rank_matches", "summarise"]),
+        XComModel.key.in_(["reason", "return_value"]),
+    )
+    found = session.scalars(query) if session is not None else ()
+    return {
+        "reason" if xcom.key == "reason" else xcom.task_id: XComModel.deserialize_value(xcom)
+        for xcom in found
+    }
+
+
+def _view(destination: str, route: str, address: str) -> dict[str, str]:
+    return {
+        "name": "Landmark",
+        "href": f"{BASE}{MOUNT}/{address}",
+        "destination": destination,
+        "url_route": route,
+        "icon": f"{BASE}{MOUNT}/static/icon.svg",
+    }
+
+
+class LandmarkPlugin(AirflowPlugin):
+    name = "landmark"
+    fastapi_apps = [{"app": pages, "url_prefix": MOUNT, "name": "Landmark"}]  # noqa: RUF012
+    external_views = [  # noqa: RUF012
+        {**_view("nav", "landmark", ""), "nav_top_level": True},
+        _view("dag_run", RUN_TAB, "dags/{DAG_ID}/runs/{RUN_ID}"),
+    ]
+    listeners = [RunNotes()]  # noqa: RUF012

@@ -1,0 +1,165 @@
+"""What Airflow knows of our runs: their parameters, their state, and what their tasks told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from airflow.models.dagrun import DagRun
+from airflow.models.taskinstance import TaskInstance
+from airflow.models.xcom import XComModel
+from airflow.utils.session import create_session
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+SEARCH, INDEX = "landmark_search", "landmark_index"
+
+ENDED = ("success", "failed")
+#: What a reader may see of a running task, as the order of the DAG.
+STEPS = ("extract_query", "rank_matches", "draw_matches")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a DAG.
+
+    Parameters
+    ----------
+    dag_id, run_id : str
+    state : str
+        ``queued``, ``running``, ``success`` or ``failed``.
+    conf : dict
+        What it was triggered with.
+    started, ended, asked : datetime or None
+    user : str or None
+        Who triggered it.
+    told : dict
+        By (task, key) what the tasks have put into XCom.
+    tasks : dict
+        The state of each task that is not mapped.
+    version : str
+        Changes when the run is cleared and runs again.
+    """
+
+    dag_id: str
+    run_id: str
+    state: str
+    conf: dict[str, Any]
+    asked: datetime
+    started: datetime | None
+    ended: datetime | None
+    user: str | None
+    version: str
+    told: dict[tuple[str, str], Any] = field(default_factory=dict)
+    tasks: dict[str, str | None] = field(default_factory=dict)
+
+    @property
+    def query(self) -> str:
+        """The photograph that a search was given."""
+        return str(self.conf.get("image_path", ""))
+
+    @property
+    def folder(self) -> str | None:
+        """Where a search writes, once its query has been read."""
+        told = self.told.get(("extract_query", "return_value"))
+        return told["folder"] if told else None
+
+    @property
+    def answer(self) -> dict[str, Any] | None:
+        """A search's answer in short, once it is written."""
+        return self.told.get(("rank_matches", "return_value"))
+
+    @property
+    def progress(self) -> dict[str, float] | None:
+        """How far a search is with comparing: `done` of `total`, and `rate` a second."""
+        return self.told.get(("rank_matches", "progress"))
+
+    @property
+    def reason(self) -> str | None:
+        """Why it failed, where that is something that a user can mend."""
+        return next((value for (_, key), value in self.told.items() if key == "reason"), None)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing will change any more."""
+        return self.state in ENDED
+
+    @property
+    def failed_task(self) -> str | None:
+        """The first task that failed."""
+        failed = [step for step in self.tasks if self.tasks[step] == "failed"]
+        return min(failed, key=_place, default=None)
+
+
+def find_run(dag_id: str, run_id: str) -> Run | None:
+    """One run, with its tasks' states."""
+    with create_session(scoped=False) as session:
+        found = session.scalar(
+            select(DagRun).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id)
+        )
+        if found is None:
+            return None
+        rows = session.execute(
+            select(TaskInstance.task_id, TaskInstance.state).where(
+                TaskInstance.dag_id == dag_id,
+                TaskInstance.run_id == run_id,
+                TaskInstance.map_index == -1,
+            )
+        )
+        tasks = {task: state for task, state in sorted(rows, key=lambda row: _place(row[0]))}
+        return _run(found, _told(session, dag_id, [run_id]).get(run_id, {}), tasks)
+
+
+def recent_runs(dag_id: str, number: int, skipped: int = 0) -> list[Run]:
+    """The last runs of a DAG, newest first."""
+    with create_session(scoped=False) as session:
+        found = session.scalars(
+            select(DagRun)
+            .where(DagRun.dag_id == dag_id)
+            .order_by(DagRun.run_after.desc(), DagRun.id.desc())
+            .offset(skipped)
+            .limit(number)
+        ).all()
+        told = _told(session, dag_id, [run.run_id for run in found])
+        return [_run(run, told.get(run.run_id, {}), {}) for run in found]
+
+
+def _told(
+    session: Session, dag_id: str, run_ids: Sequence[str]
+) -> dict[str, dict[tuple[str, str], Any]]:
+    """By run, what the tasks of a search have put into XCom."""
+    rows = session.scalars(
+        select(XComModel).where(
+            XComModel.dag_id == dag_id,
+            XComModel.run_id.in_(run_ids),
+            (XComModel.key == "reason")
+            | (XComModel.task_id.in_(STEPS) & XComModel.key.in_(["return_value", "progress"])),
+        )
+    )
+    told: dict[str, dict[tuple[str, str], Any]] = {}
+    for row in rows:
+        value = XComModel.deserialize_value(row)
+        told.setdefault(row.run_id, {})[row.task_id, row.key] = value
+    return told
+
+
+def _run(row: DagRun, told: dict[tuple[str, str], Any], tasks: dict[str, str | None]) -> Run:
+    return Run(
+        dag_id=row.dag_id,
+        run_id=row.run_id,
+        state=str(row.state),
+        conf=dict(row.conf or {}),
+        asked=row.run_after,
+        started=row.start_date,
+        ended=row.end_date,
+        user=row.triggering_user_name,
+        version=f"{row.clear_number}",
+        told=told,
+        tasks=tasks,
+    )
+
+
+def _place(task_id: str) -> int:
+    return STEPS.index(task_id) if task_id in STEPS else len(STEPS)

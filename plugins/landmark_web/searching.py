@@ -1,0 +1,141 @@
+"""From a filled-in form to a run of landmark_search."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, cast
+
+from airflow.api_fastapi.core_api.datamodels.dag_run import TriggerDAGRunPostBody
+from airflow.api_fastapi.core_api.routes.public.dag_run import trigger_dag_run
+from airflow.models.dagbag import DBDagBag
+from airflow.models.dagrun import DagRun
+from airflow.utils.session import create_session
+from fastapi import HTTPException, Request
+from starlette.datastructures import UploadFile
+
+from landmark.bucket import read_etag, write_object
+from landmark.errors import LandmarkError
+from landmark.images import decode_image
+from landmark.ranking import MIN_INLIERS
+from landmark_airflow import Landmark
+from landmark_web.runs import SEARCH
+
+MAX_UPLOAD_BYTES = 50_000_000
+#: Of the other fields and the form's own words.
+REST_BYTES = 100_000
+#: Enough to see that it can be decoded.
+CHECK_SIDE_PX = 256
+
+MODES = ("auto", "exhaustive", "shortlist")
+
+
+@dataclass(frozen=True)
+class Form:
+    """What a user has sent.
+
+    Parameters
+    ----------
+    fields : mapping
+    name : str
+        Of the file; empty if there is none.
+    photograph : bytes
+    """
+
+    fields: Mapping[str, str]
+    name: str = ""
+    photograph: bytes = b""
+
+
+def defaults() -> dict[str, str]:
+    """What the form says until somebody changes it."""
+    return {"image_path": "", "top_k": "100", "min_inliers": str(MIN_INLIERS), "mode": "auto"}
+
+
+async def read_form(request: Request) -> Form:
+    """Read a form with at most one file.
+
+    Raises
+    ------
+    LandmarkError
+        If it is too large.
+    """
+    length = request.headers.get("content-length", "")
+    if not length.isdigit() or int(length) > MAX_UPLOAD_BYTES + REST_BYTES:
+        raise LandmarkError(
+            f"The photograph is larger than {MAX_UPLOAD_BYTES // 1_000_000} MB; reduce it, or put "
+            f"it into S3 and give its path."
+        )
+    async with request.form(max_files=1, max_fields=20) as form:
+        fields = {name: value for name, value in form.items() if isinstance(value, str)}
+        file = form.get("photograph")
+        if isinstance(file, UploadFile) and file.filename:
+            return Form(fields, file.filename, await file.read())
+        return Form(fields)
+
+
+def start(request: Request, user: Any, form: Form, landmark: Landmark) -> str:
+    """Trigger the search and return the run's id.
+
+    Raises
+    ------
+    LandmarkError
+        If the form, the photograph or Airflow does not allow it; the reason in one line.
+    """
+    path = form.fields.get("image_path", "").strip()
+    if form.name and path:
+        raise LandmarkError("Give a path or a photograph to upload, not both.")
+    if not form.name:
+        _check_path(landmark, path)
+    conf: dict[str, Any] = {
+        "top_k": _whole_number(form.fields, "top_k", "Matches"),
+        "min_inliers": _whole_number(form.fields, "min_inliers", "Least inliers"),
+        "mode": form.fields.get("mode", "auto"),
+        "add_to_index": "add_to_index" in form.fields,
+    }
+    conf["image_path"] = _upload(landmark, form) if form.name else path
+    body = TriggerDAGRunPostBody(logical_date=None, conf=conf)
+    try:
+        with create_session(scoped=False) as session:
+            # What Airflow's REST API does, with its checks of the DAG and of the params.
+            run = trigger_dag_run(SEARCH, body, _dags(), user, session, request)
+            return cast("DagRun", run).run_id
+    except HTTPException as error:
+        raise LandmarkError(str(error.detail).splitlines()[0]) from None
+
+
+@cache
+def _dags() -> DBDagBag:
+    return DBDagBag()
+
+
+def _check_path(landmark: Landmark, path: str) -> None:
+    if not path:
+        raise LandmarkError("Give the path of a photograph, s3://bucket/key, or upload one.")
+    if not re.match(r"s3://[^/]+/.+", path):
+        raise LandmarkError(f"{path}: not a path in S3; write s3://bucket/key.")
+    read_etag(landmark.s3, path)
+
+
+def _whole_number(fields: Mapping[str, str], name: str, title: str) -> int:
+    text = fields.get(name) or defaults()[name]
+    try:
+        return int(text)
+    except ValueError:
+        raise LandmarkError(f"{title}: {text!r} is not a whole number.") from None
+
+
+def _upload(landmark: Landmark, form: Form) -> str:
+    """Put the photograph below `LANDMARK_UPLOADS`; the same file twice is one object."""
+    uploads = landmark.settings.uploads
+    if uploads is None:
+        raise LandmarkError("LANDMARK_UPLOADS is not set, so nothing can be uploaded; give a path.")
+    name = re.sub(r"[^\w.-]+", "-", form.name.replace("\\", "/").rsplit("/", 1)[-1]).strip(".-")
+    decode_image(form.photograph, name, CHECK_SIDE_PX)
+    digest = hashlib.sha256(form.photograph).hexdigest()[:16]
+    path = f"{uploads}{digest}/{name[-100:] or 'photograph'}"
+    write_object(landmark.s3, path, form.photograph, "application/octet-stream")
+    return path

@@ -1,0 +1,87 @@
+"""The templates of include/web, and what they may call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from fastapi import Request
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from landmark.overview import Day
+from landmark.ranking import verdict
+from landmark.report import CONTROL_CHARACTERS
+
+WEB = Path(__file__).resolve().parents[2] / "include" / "web"
+
+GROWTH_WIDTH, GROWTH_HEIGHT = 600, 160
+
+
+def render(request: Request, name: str, **values: Any) -> str:
+    """A page, its links below where the app is mounted."""
+    root = request.scope["root_path"]
+
+    def link(*parts: Any, **query: Any) -> str:
+        path = "/".join(quote(str(part), safe="") for part in parts)
+        return f"{root}/{path}" + (f"?{urlencode(query)}" if query else "")
+
+    return _environment.get_template(name).render(
+        link=link, airflow=root.rsplit("/", 1)[0], **values
+    )
+
+
+def _name(path: str) -> str:
+    return _shown(path.rsplit("/", 1)[-1] or path)
+
+
+def _folder(path: str) -> str:
+    return _shown(path[: path.rfind("/") + 1])
+
+
+def _shown(path: str) -> str:
+    return path.translate(CONTROL_CHARACTERS)
+
+
+def _when(moment: datetime) -> str:
+    return moment.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def _duration(seconds: float) -> str:
+    return str(timedelta(seconds=round(seconds)))
+
+
+def _growth_points(days: Sequence[Day]) -> str:
+    """The corners of a step curve from the first day to the last, for an SVG polyline."""
+    first, span = days[0].day, max(1, (days[-1].day - days[0].day).days)
+    top = max(day.images for day in days)
+    points: list[tuple[float, float]] = []
+    height = float(GROWTH_HEIGHT)
+    for day in days:
+        x = (day.day - first).days / span * GROWTH_WIDTH
+        points.append((x, height))
+        height = GROWTH_HEIGHT - day.images / top * (GROWTH_HEIGHT - 8)
+        points.append((x, height))
+    points += [(GROWTH_WIDTH, height), (GROWTH_WIDTH, GROWTH_HEIGHT)]
+    return " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+
+
+_environment = Environment(
+    loader=FileSystemLoader(WEB),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_environment.filters.update(
+    name=_name,
+    folder=_folder,
+    shown=_shown,
+    when=_when,
+    duration=_duration,
+    growth_points=_growth_points,
+    number=lambda value: f"{value:,}",
+    verdict=lambda match: verdict([match]),
+)

@@ -1,0 +1,213 @@
+"""The pages in a real browser: log in, search with the form, see the gallery, open a pair."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from dataclasses import replace
+from urllib.parse import quote
+
+import pytest
+
+from landmark.ranking import Match
+from landmark.report import SearchResult
+from stack.browser import MISSING, find_chromium, log_in, open_browser
+
+pytest.importorskip("playwright.sync_api", reason="no Playwright; make test installs it")
+
+pytestmark = [
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(find_chromium() is None, reason=MISSING),
+]
+
+# How an image looks to its reader: its size, and how much its pixels differ.
+LOOK = """image => {
+  const canvas = document.createElement("canvas");
+  canvas.width = canvas.height = 64;
+  const pen = canvas.getContext("2d");
+  pen.drawImage(image, 0, 0, 64, 64);
+  const values = Array.from(pen.getImageData(0, 0, 64, 64).data).filter((_, i) => i % 4 < 3);
+  const mean = values.reduce((a, b) => a + b) / values.length;
+  const spread = Math.sqrt(values.reduce((a, b) => a + (b - mean) ** 2, 0) / values.length);
+  return {width: image.naturalWidth, height: image.naturalHeight, spread};
+}"""
+# What sticks out of the page on the right, as no reader wants it.
+OVERFLOW = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
+
+
+@pytest.fixture(scope="module")
+def chromium(pages):
+    with open_browser(find_chromium()) as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def session(chromium, pages):
+    context = log_in(
+        chromium,
+        pages.stack.session.addresses,
+        viewport={"width": 1280, "height": 800},
+    )
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(session):
+    page = session.new_page()
+    faults = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on(
+        "console",
+        lambda message: faults.append(message.text) if "Content Security" in message.text else None,
+    )
+    yield page
+    page.close()
+    assert not faults
+
+
+def test_a_search_from_the_form_to_the_drawn_pair(page, pages):
+    page.goto("/")
+    page.get_by_role("link", name="Landmark").click()
+    frame = page.frame_locator("iframe[title=Landmark]")
+    frame.get_by_label("Photograph in S3").fill("s3://landmark/images/pages/2/1.jpg")
+    frame.get_by_text("Options").click()
+    frame.get_by_label("Matches").fill("7")
+    frame.get_by_role("button", name="Find the place").click()
+
+    # The page follows the search by itself.
+    frame.get_by_role("heading", name="Matches").wait_for(timeout=240_000)
+    assert frame.locator(".query .badge").inner_text() == "match"
+    cards = frame.locator(".gallery li")
+    assert 2 <= cards.count() <= 7
+    paths = {cards.nth(i).locator("a").get_attribute("title") for i in range(2)}
+    assert paths == {f"s3://landmark/images/pages/2/{view}.jpg" for view in (0, 2)}
+    first = cards.nth(0).locator("img")
+    first.scroll_into_view_if_needed()
+    page.wait_for_timeout(1000)
+    assert first.evaluate(LOOK)["spread"] > 10
+    frame.get_by_role("link", name="Contact sheet").wait_for(timeout=240_000)
+
+    cards.nth(0).locator("a").click()
+    picture = frame.locator(".zoom img")
+    picture.wait_for()
+    page.wait_for_function("image => image.complete", arg=picture.element_handle())
+    look = picture.evaluate(LOOK)
+    assert look["height"] == 1000 and look["spread"] > 10
+
+    # Enlarged, it scrolls within its frame; the arrow key leads on.
+    width = picture.bounding_box()["width"]
+    frame.get_by_role("button", name=re.compile("larger")).click()
+    assert picture.bounding_box()["width"] == pytest.approx(1.5 * width, rel=0.01)
+    frame.get_by_role("button", name="Fit").click()
+    page.keyboard.press("ArrowRight")
+    frame.get_by_role("heading", name=re.compile("Match 2")).wait_for()
+
+    # Airflow's address leads back here.
+    address = page.url
+    assert "/plugin/landmark/landmark/searches/" in address
+    page.reload()
+    page.frame_locator("iframe").get_by_role("heading", name=re.compile("Match 2")).wait_for()
+
+
+def test_wrong_input_shows_its_message_and_keeps_what_was_typed(page):
+    page.goto("/landmark/")
+    page.get_by_label("Photograph in S3").fill("s3://landmark/no <i>such.jpg")
+    page.keyboard.press("Enter")
+    alert = page.get_by_role("alert")
+    alert.wait_for()
+    assert alert.inner_text() == (
+        "s3://landmark/no <i>such.jpg: there is no such object; check the path"
+    )
+    assert page.get_by_label("Photograph in S3").input_value() == "s3://landmark/no <i>such.jpg"
+
+
+def test_the_run_has_a_tab_and_a_note(page, pages):
+    page.goto(f"/dags/landmark_search/runs/{quote(pages.run_id, safe='')}")
+    page.get_by_text("match", exact=True).first.wait_for()
+    page.get_by_role("link", name="Landmark").last.click()
+    frame = page.frame_locator("iframe[title=Landmark]")
+    frame.get_by_role("heading", name="Matches").wait_for()
+    frame.get_by_role("link", name="Searches").wait_for()
+
+
+def test_names_stay_words(page, pages):
+    page.goto("/landmark/index")
+    page.get_by_text("<script>alert(1)</script>").first.wait_for()
+    assert page.evaluate("() => window.alerted") is None
+
+
+def test_the_theme_is_that_of_airflow(chromium, pages):
+    """Whatever the system's, which Airflow's may overrule."""
+    grounds = {}
+    for theme, system in [("light", "dark"), ("dark", "light")]:
+        context = log_in(chromium, pages.stack.session.addresses, theme, color_scheme=system)
+        page = context.new_page()
+        page.goto("/landmark/")
+        grounds[theme] = page.evaluate(
+            "() => getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)"
+        )
+        # It follows when another window changes it.
+        other = context.new_page()
+        other.goto("/landmark/")
+        opposite = "light" if theme == "dark" else "dark"
+        other.evaluate("theme => localStorage.setItem('theme', theme)", opposite)
+        page.wait_for_function(
+            "theme => document.documentElement.dataset.theme === theme", arg=opposite
+        )
+        context.close()
+    assert min(grounds["light"]) > 200 and max(grounds["dark"]) < 60
+
+
+@pytest.mark.parametrize("width", [360, 768, 1920])
+def test_nothing_sticks_out(session, pages, width):
+    run = quote(pages.run_id, safe="")
+    failed = quote(pages.failed_id, safe="")
+    page = session.new_page()
+    page.set_viewport_size({"width": width, "height": 800})
+    addresses = ["", "index", f"searches/{run}", f"searches/{run}/pairs/1", f"searches/{failed}"]
+    for address in [*addresses, "searches/none"]:
+        page.goto(f"/landmark/{address}")
+        assert page.evaluate(OVERFLOW) <= 0, address
+    page.close()
+
+
+def test_the_keyboard_reaches_the_matches(page, pages):
+    page.goto(f"/landmark/searches/{quote(pages.run_id, safe='')}")
+    page.keyboard.press("Tab")
+    assert page.evaluate("() => document.activeElement.textContent") == "Skip to the content"
+    reached = set()
+    for _ in range(20):
+        page.keyboard.press("Tab")
+        reached.add(page.evaluate("() => document.activeElement.getAttribute('href') ?? ''"))
+    assert any(address.endswith("/pairs/1") for address in reached)
+    assert page.locator("img:not([alt])").count() == 0
+    assert page.locator("h1").count() == 1
+
+
+def test_a_thousand_results_do_not_freeze(page, pages):
+    """Written over the result of a run of its own."""
+    api = pages.stack.api
+    run_id = api.trigger("landmark_search", {"image_path": "s3://landmark/images/pages/1/1.jpg"})
+    api.wait("landmark_search", run_id, timeout_s=400)
+    key = f"results/{run_id}/matches.json"
+    written = pages.s3.get_object(Bucket="landmark", Key=key)["Body"].read()
+    result = SearchResult.from_json(written)
+    path = "s3://landmark/images/pages/1/{}.jpg"
+    matches = [Match(1500 - rank, 2000, path.format(rank % 3)) for rank in range(1000)]
+    body = replace(result, matches=matches).to_json()
+    assert len(json.loads(body)["matches"]) == 1000
+    pages.s3.put_object(Bucket="landmark", Key=key, Body=body)
+
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    begin = time.monotonic()
+    page.goto(f"/landmark/searches/{quote(run_id, safe='')}", wait_until="domcontentloaded")
+    assert page.locator(".gallery li").count() == 1000
+    last = page.locator(".gallery li").last
+    last.scroll_into_view_if_needed()
+    assert last.get_by_text("501 inliers").is_visible()
+    assert time.monotonic() - begin < 20
+    page.wait_for_timeout(2000)
+    assert len([url for url in asked if "/images/" in url]) < 200
