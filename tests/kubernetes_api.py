@@ -236,6 +236,9 @@ class _Handler(BaseHTTPRequestHandler):
         plural, *name = parts[parts.index("namespaces") + 2 :]
         if self.command == "POST":
             return self._answer(*api.create(plural, body))
+        if plural == "pods" and name:
+            pods = api.scheduler_pods(name[0].removesuffix("-scheduler"))
+            return self._answer(200, pods[0]) if pods else self._answer(*missing)
         if plural == "pods":
             selected = dict(
                 pair.split("=") for pair in query.get("labelSelector", "").split(",") if pair
