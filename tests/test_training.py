@@ -348,7 +348,8 @@ def test_max_feature_num_keeps_the_best(extract):
     image = texture(128, 160)
     many, few = extract(image), extract(image, count=7)
     assert len(few["locations"]) == 7
-    np.testing.assert_array_equal(few["attention"], many["attention"][:7])
+    # Vector instructions round the last bit otherwise in a longer array.
+    np.testing.assert_allclose(few["attention"], many["attention"][:7], rtol=1e-6)
 
 
 def test_score_threshold_drops_the_rest(extract):
