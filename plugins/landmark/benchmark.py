@@ -152,7 +152,7 @@ def measure_extraction(model: ModelConfig, files: Sequence[Path]) -> dict[str, A
     dict
         ``ratio``: seconds of the reference over ours, decoding included. ``tensorflow_mb``: memory
         of the process when TensorFlow was imported, most of it pages of its library, which
-        processes share; ``peak_mb``: the most afterwards; ``private_mb``: what is not shared.
+        processes share; ``peak_mb``: the most afterwards; ``private_mb``: without pages of files.
     """
     import tensorflow as tf
 
@@ -160,7 +160,7 @@ def measure_extraction(model: ModelConfig, files: Sequence[Path]) -> dict[str, A
     tensorflow_bytes = process.memory_info().rss
     extractor = load_extractor(model)
     features = _extract(extractor, files)
-    memory = process.memory_full_info()
+    memory = process.memory_info()
     peak_bytes = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
     network = tf.function(
@@ -195,7 +195,7 @@ def measure_extraction(model: ModelConfig, files: Sequence[Path]) -> dict[str, A
         "ratio": seconds["reference"] / seconds["ours"],
         "tensorflow_mb": tensorflow_bytes / 1e6,
         "peak_mb": peak_bytes / 1e6,
-        "private_mb": memory.uss / 1e6,
+        "private_mb": (memory.rss - memory.shared) / 1e6,
     }
 
 
