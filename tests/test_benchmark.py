@@ -60,6 +60,7 @@ def test_searches_are_measured_at_every_size_on_a_postgres_of_their_own(
     options += ["--queries", "2", "--images", str(tmp_path), "--json", str(out)]
     assert main(["search", *options]) == 0
     figures = json.loads(out.read_text())
+    assert figures["ratio"] == figures["searches"][2]["of_prediction"]
     searches = {(one["images"], one["mode"]): one for one in figures["searches"]}
     assert set(searches) == {(n, m) for n in (30, 60) for m in ("exhaustive", "shortlist")}
     for (images, mode), one in searches.items():

@@ -58,10 +58,20 @@ def test_a_missing_bucket_is_named(s3):
         list(list_objects(s3, "s3://no-such-bucket/"))
 
 
+def test_a_name_that_no_bucket_can_have_is_named(s3):
+    with pytest.raises(LandmarkError, match=r"s3://my photos/x.jpg: .*bucket name.*; check the"):
+        read_etag(s3, "s3://my photos/x.jpg")
+
+
+def test_writing_to_a_missing_bucket_names_it(s3):
+    with pytest.raises(LandmarkError, match="s3://no-such-bucket/x: there is no such bucket"):
+        write_object(s3, "s3://no-such-bucket/x", b"", "text/plain")
+
+
 def test_a_stranger_is_told_what_to_allow(s3_server):
     with start_s3() as other:
         stranger = replace(s3_server, port=other.port).client()
-        with pytest.raises(LandmarkError, match="let the connection's user"):
+        with pytest.raises(LandmarkError, match="give the connection's user"):
             list(list_objects(stranger, "s3://landmark/"))
 
 

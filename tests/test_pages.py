@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import subprocess
 import sys
 from urllib.parse import quote, unquote
@@ -48,15 +49,17 @@ def addresses(run_id):
 # ---- login and permissions ----------------------------------------------------------------------
 
 
-def test_every_address_asks_airflow_who_is_there():
-    """No route can be added that forgets to."""
+def test_every_route_asks_airflow_for_a_right():
+    """No route can be added that forgets to, or that the tests below forget."""
     program = (
-        "from landmark_web.app import app; from fastapi.routing import APIRoute;"
-        "from airflow.api_fastapi.core_api.security import get_user;"
+        "import landmark_web.app as web; from fastapi.routing import APIRoute;"
         "calls = lambda d: {d.call}.union(*map(calls, d.dependencies));"
-        "assert all(isinstance(route, APIRoute) for route in app.routes), app.routes;"
-        "open_ = [route.path for route in app.routes if get_user not in calls(route.dependant)];"
-        "assert app.routes and not open_, open_; print('routes', len(app.routes))"
+        "rights = {web.read_searches, web.read_index, web.read_any};"
+        "rights = {right.dependency for right in rights} | {web.may_search};"
+        "assert all(isinstance(route, APIRoute) for route in web.app.routes), web.app.routes;"
+        "open_ = [r.path for r in web.app.routes if not rights & calls(r.dependant)];"
+        "assert open_ == ['/static/{name}'], open_;"
+        "print(*(r.path_regex.pattern for r in web.app.routes if 'GET' in r.methods), sep='\\n')"
     )
     done = subprocess.run(
         [sys.executable, "-c", program],
@@ -65,7 +68,11 @@ def test_every_address_asks_airflow_who_is_there():
         env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(REPOSITORY / "plugins"), "HOME": "/tmp"},
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    assert int(done.stdout.split()[-1]) + 1 >= len({a.split("?")[0] for a in addresses("x")})
+    paths = [unquote(address.split("?")[0]) for address in addresses("x")]
+    routes = [line for line in done.stdout.splitlines() if line.startswith("^")]
+    assert len(routes) > 10
+    for route in routes:
+        assert any(re.fullmatch(route, path) for path in paths), route
 
 
 def test_whoever_is_logged_in_sees_it(browser, pages):
@@ -318,6 +325,7 @@ def test_the_plugin_has_loaded_whole(pages):
         ({"image_path": "s3://landmark"}, "not a path in S3"),
         ({"image_path": "s3://landmark/no<i>.jpg"}, "no&lt;i&gt;.jpg: there is no such object"),
         ({"image_path": "s3://no-such-bucket-here/x.jpg"}, "no-such-bucket-here"),
+        ({"image_path": "s3://my photos/x.jpg"}, "Invalid bucket name"),
         ({"image_path": "s3://landmark/images/pages/1/0.jpg", "top_k": "0"}, "top_k"),
         (
             {"image_path": "s3://landmark/images/pages/1/0.jpg", "top_k": "many"},

@@ -10,6 +10,7 @@ import pytest
 from landmark.aggregation import Aggregation
 from landmark.errors import LandmarkError
 from landmark.ranking import Match
+from landmark.search import rank_table
 from landmark.shortlist import Shortlist, describe_table, main
 from landmark.store import Store
 
@@ -113,6 +114,39 @@ def test_a_search_finds_old_and_new_while_the_table_is_described_anew(
     assert describe_table(places, MODEL) == 26  # goes on where it was killed
     assert numbers(places) == {2: 36}
     assert [aggregation.number for aggregation in places.aggregations(MODEL)] == [2]
+
+
+def test_what_is_not_described_yet_is_compared_all_the_same(
+    places, make_view, dask_client, monkeypatch
+):
+    describe_table(places, MODEL)
+    for view in range(3, 6):  # as written while nothing described
+        places.save(f"s3://b/04/{view}.jpg", MODEL, "1", make_view(4, view))
+    monkeypatch.setattr("landmark.search.EXHAUSTIVE_UP_TO", 5)
+    arguments = (places, dask_client, MODEL, make_view(4, 0), "s3://b/04/0.jpg", 100)
+    found = rank_table(*arguments, shortlist=8)
+    assert (found.mode, found.images_compared) == ("shortlist", 11)
+    views = {f"s3://b/04/{view}.jpg" for view in range(1, 6)}
+    assert {match.image_path for match in found.matches} == views
+
+    # More than that is no exception any more.
+    monkeypatch.setattr("landmark.search.EXHAUSTIVE_UP_TO", 2)
+    assert rank_table(*arguments, shortlist=8).mode == "exhaustive"
+    with pytest.raises(LandmarkError, match="no global descriptor yet; run landmark_index"):
+        rank_table(*arguments, mode="shortlist", shortlist=8)
+
+
+def test_an_aggregation_in_use_is_not_dropped(places, make_view):
+    describe_table(places, MODEL)
+    old = places.current_aggregation(MODEL)
+    places.drop_aggregation(old.number)
+    assert places.current_aggregation(MODEL).number == old.number
+    describe_table(places, MODEL, measure=True)
+    assert places.current_aggregation(MODEL).number != old.number
+    # A batch that began before describes nothing by it; the next run does.
+    places.save("s3://b/late", MODEL, "1", make_view(4, 7), aggregation=old)
+    assert places.undescribed_ids(MODEL, 10) and describe_table(places, MODEL) == 1
+    assert places.undescribed_ids(MODEL, 10) == []
 
 
 def test_a_table_that_has_grown_is_measured_anew(store, make_view):

@@ -21,6 +21,9 @@ WHERE n_features > 0
   AND 2 * vector_dims(global_descriptor)
     = (length(descriptors) / 2 / n_features) * (length(descriptors) / 2 / n_features + 1);
 
+-- What waits to be described, and is on no shortlist.
+CREATE INDEX landmarks_undescribed ON landmarks (model, id) WHERE aggregation IS NULL;
+
 CREATE INDEX landmarks_aggregation ON landmarks (aggregation, id);
 
 -- The newest image of a model, without a look at the others.

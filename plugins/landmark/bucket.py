@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ParamValidationError
 
 from landmark.errors import LandmarkError, UnusableImage
 
@@ -58,13 +59,11 @@ def list_objects(client: Any, prefix: str) -> Iterator[S3Object]:
     """
     bucket, key_prefix = split_path(prefix)
     pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=key_prefix)
-    try:
+    with _explained(prefix):
         for page in pages:
             for entry in page.get("Contents", ()):
                 path = f"s3://{bucket}/{entry['Key']}"
                 yield S3Object(path, entry["ETag"].strip('"'), entry["Size"])
-    except ClientError as error:
-        raise _explained(error, prefix) from error
 
 
 def read_object(client: Any, path: str, max_bytes: int = MAX_OBJECT_BYTES) -> tuple[bytes, str]:
@@ -82,10 +81,8 @@ def read_object(client: Any, path: str, max_bytes: int = MAX_OBJECT_BYTES) -> tu
     bucket, key = split_path(path)
     if not key:
         raise LandmarkError(f"{path!r} names a bucket, not an object; write s3://bucket/key")
-    try:
+    with _explained(path):
         answer = client.get_object(Bucket=bucket, Key=key)
-    except ClientError as error:
-        raise _explained(error, path) from error
     with answer["Body"] as body:
         if answer["ContentLength"] > max_bytes:
             raise UnusableImage(
@@ -98,30 +95,44 @@ def read_object(client: Any, path: str, max_bytes: int = MAX_OBJECT_BYTES) -> tu
 def read_etag(client: Any, path: str) -> str:
     """An object's etag; raises like `read_object`."""
     bucket, key = split_path(path)
-    try:
+    with _explained(path):
         answer = client.head_object(Bucket=bucket, Key=key)
-    except ClientError as error:
-        raise _explained(error, path) from error
     return str(answer["ETag"].strip('"'))
 
 
 def write_object(client: Any, path: str, body: bytes, content_type: str) -> None:
-    """Put an object in one request: it is there whole or not at all."""
+    """Put an object in one request: it is there whole or not at all.
+
+    Raises
+    ------
+    LandmarkError
+        If there is no such bucket, or it may not be written to.
+    """
     bucket, key = split_path(path)
-    client.put_object(Bucket=bucket, Key=key, Body=body, ContentType=content_type)
+    with _explained(path):
+        client.put_object(Bucket=bucket, Key=key, Body=body, ContentType=content_type)
 
 
 class ObjectMissing(LandmarkError):
     """There is no such object."""
 
 
-def _explained(error: ClientError, path: str) -> Exception:
-    """An error that the user can act on; any other is the server's and worth another try."""
-    code = error.response["Error"]["Code"]
-    if code in ("NoSuchKey", "404"):
-        return ObjectMissing(f"{path}: there is no such object; check the path")
-    if code == "NoSuchBucket":
-        return LandmarkError(f"{path}: there is no such bucket; check the path")
-    if code in REFUSALS:
-        return LandmarkError(f"{path}: {code}; let the connection's user list and read it")
-    return error
+@contextmanager
+def _explained(path: str) -> Iterator[None]:
+    """Turn what the user can act on into a `LandmarkError`; all else is worth another try."""
+    try:
+        yield
+    except ParamValidationError as error:
+        reason = " ".join(str(error).split()).removeprefix("Parameter validation failed: ")
+        raise LandmarkError(f"{path}: {reason}; check the path") from error
+    except ClientError as error:
+        code = error.response["Error"]["Code"]
+        if code in ("NoSuchKey", "404"):
+            raise ObjectMissing(f"{path}: there is no such object; check the path") from error
+        if code == "NoSuchBucket":
+            raise LandmarkError(f"{path}: there is no such bucket; check the path") from error
+        if code in REFUSALS:
+            raise LandmarkError(
+                f"{path}: {code}; give the connection's user the right to it"
+            ) from error
+        raise

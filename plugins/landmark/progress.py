@@ -59,6 +59,8 @@ class Progress:
         """Count `n` more."""
         self.done += n
         now = time.monotonic()
+        if not self.done:
+            return
         if self.done < self.total and now - self._logged < self._interval_s:
             return
         self._logged = now

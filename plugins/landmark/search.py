@@ -178,11 +178,18 @@ def rank_table(
     contents = store.contents(model, query_path, up_to=max(shortlist, EXHAUSTIVE_UP_TO) + 1)
     if contents.newest is None:
         raise LandmarkError(_nothing_to_compare(store, model))
+    asked = mode
     if mode == "auto":
         few = contents.images <= EXHAUSTIVE_UP_TO or not store.aggregations(model)
         mode = "exhaustive" if few else "shortlist"
     if contents.images <= shortlist:
         mode = "exhaustive"  # the same images
+    # What nothing has described yet is on no list: compared as well, if it is little.
+    undescribed: list[int] = []
+    if mode == "shortlist":
+        undescribed = store.undescribed_ids(model, EXHAUSTIVE_UP_TO + 1, query_path)
+        if len(undescribed) > EXHAUSTIVE_UP_TO:
+            mode = _without_descriptors(model, asked)
     # A shortlist wants to know of the place's surest images, whatever the result may list.
     expanding = mode == "shortlist"
     best = TopK(
@@ -207,11 +214,14 @@ def rank_table(
         _rank_partitions(client, partitions, best, common, progress)
     else:
         nearest = Shortlist(store, model, query, query_path)
-        progress = Progress(shortlist, "images compared", tell)
+        workers = len(client.scheduler_info()["workers"])
+        progress = Progress(shortlist + len(undescribed), "images compared", tell)
+        _rank_partitions(client, _partitioned(undescribed, workers), best, common, progress)
         for images in _shares(shortlist, ROUNDS):
             sure = [match for match in best.matches if match.inliers >= CERTAIN_INLIERS]
             ids = nearest.take(images, sure)
-            _rank_partitions(client, _partitioned(ids), best, common, progress)
+            progress.total = max(progress.total, progress.done + len(ids))
+            _rank_partitions(client, _partitioned(ids, workers), best, common, progress)
     matches = [match for match in best.matches if match.inliers >= min_inliers][:top_k]
     return SearchResult(
         query=query_path,
@@ -250,9 +260,21 @@ def _rank_partitions(
     logger.info("%d of %d images had to be verified", verified, compared)
 
 
-def _partitioned(ids: list[int]) -> list[Partition]:
-    slices = [ids[i : i + IMAGES_PER_TASK] for i in range(0, len(ids), IMAGES_PER_TASK)]
-    return [Partition(part, len(part), number) for number, part in enumerate(slices)]
+def _partitioned(ids: list[int], workers: int) -> list[Partition]:
+    """Slices for tasks: enough that no worker idles."""
+    size = max(1, min(IMAGES_PER_TASK, -(-len(ids) // max(workers, 1))))
+    slices = [ids[i : i + size] for i in range(0, len(ids), size)]
+    return [Partition(part, len(part)) for part in slices]
+
+
+def _without_descriptors(model: str, asked: str) -> str:
+    """How to search a table of which most is not described: with every image, if that may be."""
+    if asked == "shortlist":
+        raise LandmarkError(
+            f"most images of the model {model} have no global descriptor yet; run landmark_index, "
+            f"or search with mode=exhaustive"
+        )
+    return "exhaustive"
 
 
 def _shares(total: int, parts: int) -> list[int]:
@@ -279,7 +301,7 @@ class Pair(NamedTuple):
 
 
 def read_pairs(
-    store: Store, client: Any, folder: str, ranks: Iterable[int], side_px: int = PICTURE_SIDE_PX
+    store: Store, client: Any, folder: str, ranks: Sequence[int], side_px: int = PICTURE_SIDE_PX
 ) -> Iterator[tuple[int, Match, Pair]]:
     """A written result's pairs of these ranks, compared again to know which matches are inliers.
 
@@ -290,6 +312,8 @@ def read_pairs(
     side_px : int
         Longest side of the photographs.
     """
+    if not ranks:
+        return
     result, query = read_result(client, folder), read_query(client, folder)
     query_data, _ = read_object(client, result.query)
     query_picture = decode_image(query_data, result.query, side_px).pixels
@@ -344,14 +368,17 @@ def draw_best(store: Store, client: Any, folder: str, pictures: int = PICTURES) 
         The pairs drawn.
     """
     result = read_result(client, folder)
+    ranks = range(1, min(pictures, len(result.matches)) + 1)
     cells = []
     query = None
-    for rank, match, pair in read_pairs(
-        store, client, folder, range(1, min(pictures, len(result.matches)) + 1)
-    ):
-        write_object(client, folder + PICTURE.format(rank=rank), draw_matches(*pair), "image/jpeg")
-        query = pair.query
-        cells.append((rank, match, shrink(pair.image, max(CELL_PX))))
+    try:
+        for rank, match, pair in read_pairs(store, client, folder, ranks):
+            picture = draw_matches(*pair)
+            write_object(client, folder + PICTURE.format(rank=rank), picture, "image/jpeg")
+            query = pair.query
+            cells.append((rank, match, shrink(pair.image, max(CELL_PX))))
+    except LandmarkError as error:  # the query has gone; the result stands without pictures
+        logger.warning("no pictures: %s", error)
     if query is not None:
         write_object(client, folder + CONTACT_SHEET, draw_contact_sheet(query, cells), "image/jpeg")
     return len(cells)
@@ -364,7 +391,8 @@ def _submit(
 
     Another worker takes a task only if it would idle.
     """
-    if client.cluster is not None:  # made for this task, and gone with it
+    whole = all(isinstance(partition.ids, range) for partition in partitions)
+    if client.cluster is not None or not whole:  # made for this task, and gone with it; not kept
         return client.map(_rank_partition, partitions, pure=False, **options)
     workers = sorted(client.scheduler_info()["workers"])
     homes = preferred_workers([partition.block for partition in partitions], workers)
@@ -404,7 +432,8 @@ def _rank_partition(
             f"a worker that joined during the search runs Landmark {CODE_VERSION} instead of "
             f"{code}; bring its plugins/ up to date and restart it"
         )
-    cache = ROWS if ROWS.limit_bytes else None
+    # A shortlist's rows come again in no other search; those of the whole table do in each.
+    cache = ROWS if ROWS.limit_bytes and isinstance(partition.ids, range) else None
     images = store.read_partition(model, partition.ids, query_path, cache)
     return rank_images(query, images, top_k, min_inliers, parameters)
 

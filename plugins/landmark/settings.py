@@ -41,7 +41,8 @@ class Settings(BaseSettings):
     uploads: str | None = Field(
         None,
         pattern=S3_PREFIX,
-        description="Where photographs go that are uploaded to search for; unset: no uploads.",
+        description="Where photographs go that are uploaded to search for; unset: no uploads. "
+        "Inside `images`, the nightly sweep indexes them all.",
     )
     dask: str = Field(
         "local",

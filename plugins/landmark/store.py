@@ -1,4 +1,4 @@
-"""The tables of `include/sql`: all SQL stands here."""
+"""The tables of `include/sql`: all SQL of indexing and searching stands here."""
 
 from __future__ import annotations
 
@@ -279,6 +279,8 @@ class Store:
         number = aggregation.number if aggregation else None
         with self.connect() as connection:
             register_vector(connection)
+            if aggregation and not _hold_aggregation(connection, aggregation.number):
+                pooled = number = None  # replaced meanwhile; `landmark_index` describes the image
             connection.execute(
                 "INSERT INTO landmarks (image_path, model, etag, width, height, n_features,"
                 " locations, descriptors, scales, attention, global_descriptor, aggregation)"
@@ -523,6 +525,16 @@ class Store:
         found = [(row[0], row[1], _array(row[3], "<f2", row[2])) for row in rows]
         return (found[-1][0] if found else after_id), found
 
+    def undescribed_ids(self, model: str, images: int, except_path: str = "") -> list[int]:
+        """At most so many of the model's images that nothing has described yet, ascending."""
+        with self.connect() as connection:
+            rows = connection.execute(
+                "SELECT id FROM landmarks WHERE model = %s AND aggregation IS NULL"
+                " AND image_path <> %s ORDER BY id LIMIT %s",
+                [model, except_path, images],
+            )
+            return [number for (number,) in rows]
+
     def save_descriptions(
         self, aggregation: int, described: list[tuple[int, str, NDArray[np.float16] | None]]
     ) -> None:
@@ -551,15 +563,20 @@ class Store:
             ).rowcount
 
     def drop_index(self, aggregation: int) -> None:
-        """Drop the HNSW index of an aggregation, if there is one."""
-        with self.connect() as connection:
-            connection.execute(sql.SQL("DROP INDEX IF EXISTS {}").format(_index_name(aggregation)))
+        """Drop the HNSW index of an aggregation, if there is one; searches go on meanwhile."""
+        with psycopg.connect(self.conninfo, autocommit=True) as connection:
+            connection.execute(
+                sql.SQL("DROP INDEX CONCURRENTLY IF EXISTS {}").format(_index_name(aggregation))
+            )
 
     def drop_aggregation(self, number: int) -> None:
-        """Forget an aggregation that no image uses any more, and its index."""
+        """Forget an aggregation and its index, unless an image uses it still."""
+        try:
+            with self.connect() as connection:
+                connection.execute("DELETE FROM landmark_aggregations WHERE number = %s", [number])
+        except psycopg.errors.ForeignKeyViolation:
+            return
         self.drop_index(number)
-        with self.connect() as connection:
-            connection.execute("DELETE FROM landmark_aggregations WHERE number = %s", [number])
 
     def described(self, aggregation: int, up_to: int | None = None) -> int:
         """How many images have a global descriptor of this aggregation, counted up to a number."""
@@ -837,6 +854,14 @@ def _settle(connection: psycopg.Connection[Any], sweep: str, image_path: str, ou
         "UPDATE landmark_sweep_images SET outcome = %s WHERE sweep = %s AND image_path = %s",
         [outcome, sweep, image_path],
     )
+
+
+def _hold_aggregation(connection: psycopg.Connection[Any], number: int) -> bool:
+    """Keep an aggregation from being dropped until the transaction ends; whether it is there."""
+    row = connection.execute(
+        "SELECT FROM landmark_aggregations WHERE number = %s FOR KEY SHARE", [number]
+    ).fetchone()
+    return row is not None
 
 
 def _index_name(aggregation: int) -> sql.Identifier:

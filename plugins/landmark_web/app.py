@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from functools import cache, lru_cache, partial, wraps
@@ -13,6 +14,7 @@ from urllib.parse import quote, urlsplit
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
 from airflow.api_fastapi.core_api.security import GetUserDep, get_user, requires_access_dag
 from anyio import CapacityLimiter, to_thread
+from botocore.exceptions import BotoCoreError, ClientError
 from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 from starlette.concurrency import run_in_threadpool
@@ -46,6 +48,8 @@ HEADERS = {
 }
 #: What has no address of its own version is asked for again after this time, by its etag.
 FRESH_S = 600
+
+logger = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -127,6 +131,14 @@ def _explain(request: Request, error: LandmarkError) -> HTMLResponse:
     title = "There is no picture of this." if missing else "Landmark cannot show this."
     html = render(request, "error.html", title=title, detail=str(error), known=True)
     return HTMLResponse(html, 404 if missing else 503)
+
+
+@app.exception_handler(BotoCoreError)
+@app.exception_handler(ClientError)
+def _say_that_s3_fails(request: Request, error: Exception) -> HTMLResponse:
+    logger.warning("S3: %s", error)
+    title, detail = "S3 does not answer as it should.", f"{type(error).__name__}; try again later."
+    return HTMLResponse(render(request, "error.html", title=title, detail=detail, known=True), 503)
 
 
 # ---- searches -----------------------------------------------------------------------------------
@@ -358,7 +370,10 @@ def _folder(run: Run) -> str:
 def _result_of(run: Run) -> SearchResult:
     if run.answer is None:
         raise HTTPException(404, "The search has no result yet.")
-    return _read_result(_folder(run), run.version, int(time.monotonic() // 60))
+    result = _read_result(_folder(run), run.version, int(time.monotonic() // 60))
+    if result.query != run.query:
+        raise HTTPException(404, f"Another search has written its result to {_folder(run)} since.")
+    return result
 
 
 @lru_cache(maxsize=16)
