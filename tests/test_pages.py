@@ -30,6 +30,7 @@ def addresses(run_id):
     return [
         "/",
         "/?page=2",
+        "/searches",
         f"/searches/{run}",
         f"/searches/{run}/matches.txt",
         f"/searches/{run}/matches.json",
@@ -78,7 +79,8 @@ def test_every_route_asks_airflow_for_a_right():
 def test_whoever_is_logged_in_sees_it(browser, pages):
     for address in addresses(pages.run_id):
         if not address.endswith("/none"):
-            assert browser.get(address).status_code == 200, address
+            answer = browser.get(address, follow_redirects=True)
+            assert answer.status_code == 200, address
 
 
 @pytest.mark.parametrize("token", [None, "nonsense", "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhZG1pbiJ9."])
