@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -76,9 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return {name: measure_matching(extractor, files, parameters)}
 
     def measure() -> dict[str, Any]:
-        one: Callable[[str], dict[str, Any]] = {"evaluation": evaluated, "matching": matched}[
-            options.what
-        ]
+        one = evaluated if options.what == "evaluation" else matched
         return {name: figures for kind in options.features for name, figures in one(kind).items()}
 
     return print_figures(measure, options.json)

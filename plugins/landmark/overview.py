@@ -6,11 +6,14 @@ Apart from `store`, since nothing here is needed to index or to search; reads on
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from psycopg.rows import class_row
+from typing_extensions import LiteralString
 
 from landmark.store import Store
+
+Row = TypeVar("Row")
 
 #: A reason's examples.
 EXAMPLES = 12
@@ -75,32 +78,32 @@ class SweepRow(NamedTuple):
         return (self.indexed + self.failed) / max(self.seconds, 1e-9)
 
 
+def _read(store: Store, kind: type[Row], query: LiteralString, values: Any = None) -> list[Row]:
+    with store.connect() as connection:
+        cursor = connection.cursor(row_factory=class_row(kind))
+        return cursor.execute(query, values).fetchall()
+
+
 def models(store: Store) -> list[Model]:
     """Each model that has features, most images first."""
-    with store.connect() as connection:
-        return (
-            connection.cursor(row_factory=class_row(Model))
-            .execute(
-                "SELECT model, count(*) AS images, sum(n_features)::bigint AS features,"
-                " max(indexed_at) AS newest FROM landmarks GROUP BY model ORDER BY 2 DESC, 1"
-            )
-            .fetchall()
-        )
+    return _read(
+        store,
+        Model,
+        "SELECT model, count(*) AS images, sum(n_features)::bigint AS features,"
+        " max(indexed_at) AS newest FROM landmarks GROUP BY model ORDER BY 2 DESC, 1",
+    )
 
 
 def growth(store: Store, model: str) -> list[Day]:
     """The model's images at the end of each day that brought some, oldest first."""
-    with store.connect() as connection:
-        return (
-            connection.cursor(row_factory=class_row(Day))
-            .execute(
-                "SELECT day, sum(images) OVER (ORDER BY day)::bigint AS images FROM"
-                " (SELECT (indexed_at AT TIME ZONE 'UTC')::date AS day, count(*) AS images"
-                "  FROM landmarks WHERE model = %s GROUP BY 1) AS days ORDER BY day",
-                [model],
-            )
-            .fetchall()
-        )
+    return _read(
+        store,
+        Day,
+        "SELECT day, sum(images) OVER (ORDER BY day)::bigint AS images FROM"
+        " (SELECT (indexed_at AT TIME ZONE 'UTC')::date AS day, count(*) AS images"
+        "  FROM landmarks WHERE model = %s GROUP BY 1) AS days ORDER BY day",
+        [model],
+    )
 
 
 def newest(store: Store, model: str, images: int) -> list[str]:
@@ -118,48 +121,42 @@ def failures(store: Store) -> list[Reason]:
 
     A message names its image first and has figures of it; without them the reason is left.
     """
-    with store.connect() as connection:
-        return (
-            connection.cursor(row_factory=class_row(Reason))
-            .execute(
-                "WITH named AS (SELECT image_path, reason, last_failed_at, regexp_replace("
-                "  CASE WHEN starts_with(reason, image_path || ': ')"
-                "   THEN substr(reason, length(image_path) + 3) ELSE reason END,"
-                "  '[0-9][0-9,.x]*', '…', 'g') AS kind FROM landmark_failures),"
-                " numbered AS (SELECT *, row_number() OVER (PARTITION BY kind"
-                "  ORDER BY last_failed_at DESC, image_path) AS number FROM named)"
-                " SELECT kind AS reason, count(*) AS images, max(last_failed_at) AS last,"
-                "  json_agg(json_build_object('image_path', image_path, 'reason', reason)"
-                "   ORDER BY number) FILTER (WHERE number <= %s) AS examples"
-                " FROM numbered GROUP BY kind ORDER BY count(*) DESC, kind",
-                [EXAMPLES],
-            )
-            .fetchall()
-        )
+    return _read(
+        store,
+        Reason,
+        "WITH named AS (SELECT image_path, reason, last_failed_at, regexp_replace("
+        "  CASE WHEN starts_with(reason, image_path || ': ')"
+        "   THEN substr(reason, length(image_path) + 3) ELSE reason END,"
+        "  '[0-9][0-9,.x]*', '…', 'g') AS kind FROM landmark_failures),"
+        " numbered AS (SELECT *, row_number() OVER (PARTITION BY kind"
+        "  ORDER BY last_failed_at DESC, image_path) AS number FROM named)"
+        " SELECT kind AS reason, count(*) AS images, max(last_failed_at) AS last,"
+        "  json_agg(json_build_object('image_path', image_path, 'reason', reason)"
+        "   ORDER BY number) FILTER (WHERE number <= %s) AS examples"
+        " FROM numbered GROUP BY kind ORDER BY count(*) DESC, kind",
+        [EXAMPLES],
+    )
 
 
 def sweeps(store: Store, number: int, sweep: str | None = None) -> list[SweepRow]:
     """The last sweeps, newest first; or the one of this name."""
-    with store.connect() as connection:
-        return (
-            connection.cursor(row_factory=class_row(SweepRow))
-            .execute(
-                "SELECT sweep, model, planned_at, finished_at, seen, new, changed, retried,"
-                " removed, postponed, coalesce(indexed, so_far.indexed_now) AS indexed,"
-                " coalesce(failed, so_far.failed_now) AS failed,"
-                " CASE WHEN finished_at IS NULL THEN so_far.open ELSE 0 END AS left,"
-                " extract(epoch FROM coalesce(finished_at, now()) - planned_at)::float8 AS seconds"
-                " FROM landmark_sweeps CROSS JOIN LATERAL"
-                " (SELECT count(*) FILTER (WHERE outcome = 'indexed') AS indexed_now,"
-                "   count(*) FILTER (WHERE outcome = 'failed') AS failed_now,"
-                "   count(*) FILTER (WHERE outcome IS NULL) AS open"
-                "  FROM landmark_sweep_images AS image WHERE image.sweep = landmark_sweeps.sweep)"
-                " AS so_far WHERE %(sweep)s::text IS NULL OR sweep = %(sweep)s"
-                " ORDER BY planned_at DESC LIMIT %(number)s",
-                {"sweep": sweep, "number": number},
-            )
-            .fetchall()
-        )
+    return _read(
+        store,
+        SweepRow,
+        "SELECT sweep, model, planned_at, finished_at, seen, new, changed, retried,"
+        " removed, postponed, coalesce(indexed, so_far.indexed_now) AS indexed,"
+        " coalesce(failed, so_far.failed_now) AS failed,"
+        " CASE WHEN finished_at IS NULL THEN so_far.open ELSE 0 END AS left,"
+        " extract(epoch FROM coalesce(finished_at, now()) - planned_at)::float8 AS seconds"
+        " FROM landmark_sweeps CROSS JOIN LATERAL"
+        " (SELECT count(*) FILTER (WHERE outcome = 'indexed') AS indexed_now,"
+        "   count(*) FILTER (WHERE outcome = 'failed') AS failed_now,"
+        "   count(*) FILTER (WHERE outcome IS NULL) AS open"
+        "  FROM landmark_sweep_images AS image WHERE image.sweep = landmark_sweeps.sweep)"
+        " AS so_far WHERE %(sweep)s::text IS NULL OR sweep = %(sweep)s"
+        " ORDER BY planned_at DESC LIMIT %(number)s",
+        {"sweep": sweep, "number": number},
+    )
 
 
 def knows(store: Store, image_path: str) -> bool:

@@ -178,18 +178,7 @@ def rank_table(
     contents = store.contents(model, query_path, up_to=max(shortlist, EXHAUSTIVE_UP_TO) + 1)
     if contents.newest is None:
         raise LandmarkError(_nothing_to_compare(store, model))
-    asked = mode
-    if mode == "auto":
-        few = contents.images <= EXHAUSTIVE_UP_TO or not store.aggregations(model)
-        mode = "exhaustive" if few else "shortlist"
-    if contents.images <= shortlist:
-        mode = "exhaustive"  # the same images
-    # What nothing has described yet is on no list: compared as well, if it is little.
-    undescribed: list[int] = []
-    if mode == "shortlist":
-        undescribed = store.undescribed_ids(model, EXHAUSTIVE_UP_TO + 1, query_path)
-        if len(undescribed) > EXHAUSTIVE_UP_TO:
-            mode = _without_descriptors(model, asked)
+    mode, undescribed = _choose_mode(store, model, query_path, mode, shortlist, contents.images)
     # A shortlist wants to know of the place's surest images, whatever the result may list.
     expanding = mode == "shortlist"
     best = TopK(
@@ -241,6 +230,28 @@ def rank_table(
     )
 
 
+def _choose_mode(
+    store: Store, model: str, query_path: str, asked: str, shortlist: int, images: int
+) -> tuple[str, list[int]]:
+    """With every image or by shortlist, and the ids of what nothing has described yet.
+
+    These are on no list, and compared as well if they are few enough.
+    """
+    if asked == "exhaustive" or images <= shortlist:  # the same images
+        return "exhaustive", []
+    if asked == "auto" and (images <= EXHAUSTIVE_UP_TO or not store.aggregations(model)):
+        return "exhaustive", []
+    undescribed = store.undescribed_ids(model, EXHAUSTIVE_UP_TO + 1, query_path)
+    if len(undescribed) <= EXHAUSTIVE_UP_TO:
+        return "shortlist", undescribed
+    if asked == "auto":
+        return "exhaustive", []
+    raise LandmarkError(
+        f"most images of the model {model} have no global descriptor yet; run landmark_index, "
+        f"or search with mode=exhaustive"
+    )
+
+
 def _rank_partitions(
     client: Client,
     partitions: Sequence[Partition],
@@ -265,16 +276,6 @@ def _partitioned(ids: list[int], workers: int) -> list[Partition]:
     size = max(1, min(IMAGES_PER_TASK, -(-len(ids) // max(workers, 1))))
     slices = [ids[i : i + size] for i in range(0, len(ids), size)]
     return [Partition(part, len(part)) for part in slices]
-
-
-def _without_descriptors(model: str, asked: str) -> str:
-    """How to search a table of which most is not described: with every image, if that may be."""
-    if asked == "shortlist":
-        raise LandmarkError(
-            f"most images of the model {model} have no global descriptor yet; run landmark_index, "
-            f"or search with mode=exhaustive"
-        )
-    return "exhaustive"
 
 
 def _shares(total: int, parts: int) -> list[int]:
