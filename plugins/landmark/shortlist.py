@@ -40,9 +40,9 @@ ROWS_AT_ONCE = 64
 # enough for a million images.
 INDEX_MEMORY_MB = 1024
 
-# A shortlist is taken in rounds. What a round verifies, with at least `CERTAIN_INLIERS`, is the same
-# place seen otherwise, and helps the next round to find more of it (average query expansion: Chum
-# et al., "Total Recall", 2007).
+# A shortlist is taken in rounds. What a round verifies, with at least `CERTAIN_INLIERS`, is the
+# same place seen otherwise, and helps the next round to find more of it (average query expansion:
+# Chum et al., "Total Recall", 2007).
 ROUNDS = 4
 EXPANDED_BY = 10
 
