@@ -64,6 +64,46 @@ def wait_for_workers(address: str, count: int) -> None:
         client.wait_for_workers(count, timeout=60)
 
 
+def begin_and_hold(store, client, make_view, folder: Path) -> tuple[threading.Thread, list]:
+    """Begin a search whose workers of now, after three tasks each, wait for the file `folder`/go.
+
+    Returns its thread, and the list that will have its result.
+    """
+
+    def hold() -> None:
+        import time
+
+        from distributed import get_worker
+
+        from landmark import search
+
+        rank, begun = search.rank_images, []
+
+        def held(*arguments):
+            begun.append(None)
+            while len(begun) > 3 and not (folder / "go").exists():
+                (folder / get_worker().address.rpartition("/")[2]).touch()
+                time.sleep(0.01)
+            return rank(*arguments)
+
+        search.rank_images = held
+
+    client.run(hold)
+    found: list = []
+    thread = threading.Thread(
+        target=lambda: found.append(search(store, client, make_view)), daemon=True
+    )
+    thread.start()
+    return thread, found
+
+
+def wait_until_held(host: Host, folder: Path) -> None:
+    deadline = time.monotonic() + 60
+    while not list(folder.glob(f"{host.address}:*")):
+        assert time.monotonic() < deadline, f"{host.address} did nothing"
+        time.sleep(0.02)
+
+
 def search(store, client, make_view):
     query = make_view(7, 0)
     return rank_table(store, client, MODEL, query, "s3://b/07/0.jpg", 100, min_inliers=3)
@@ -87,7 +127,7 @@ def test_each_host_has_its_address_and_gets_our_code(three_hosts, make_view, das
 
 
 def test_a_host_that_is_lost_in_the_middle_changes_nothing(
-    three_hosts, make_view, dask_client, monkeypatch
+    three_hosts, make_view, dask_client, monkeypatch, tmp_path
 ):
     hosts, store = three_hosts
     expected = search(store, dask_client, make_view)
@@ -97,30 +137,18 @@ def test_a_host_that_is_lost_in_the_middle_changes_nothing(
         host.worker(address)
     wait_for_workers(address, 3)
     with open_client(address) as client:
-        found: list = []
-        thread = threading.Thread(
-            target=lambda: found.append(search(store, client, make_view)), daemon=True
-        )
-        thread.start()
-
-        def done_by(dask_scheduler):
-            return {w.address: len(w.has_what) for w in dask_scheduler.workers.values()}
-
-        lost = hosts[2]
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            done = client.run_on_scheduler(done_by)
-            if sum(count for where, count in done.items() if lost.address in where) > 2:
-                break
-        lost.lose_power()
-        assert thread.is_alive() and not found, "the search was over before the host was lost"
+        thread, found = begin_and_hold(store, client, make_view, tmp_path)
+        wait_until_held(hosts[2], tmp_path)
+        hosts[2].lose_power()
+        assert thread.is_alive() and not found
+        (tmp_path / "go").touch()
         thread.join(120)
         assert len(client.scheduler_info()["workers"]) == 2
         assert [result.to_text() for result in found] == [expected.to_text()]
 
 
 def test_the_search_goes_on_when_only_a_new_worker_is_left(
-    loopback, table, make_view, dask_client, monkeypatch
+    loopback, table, make_view, dask_client, monkeypatch, tmp_path
 ):
     expected = search(table, dask_client, make_view)
     monkeypatch.setattr("landmark.search.IMAGES_PER_TASK", 1)
@@ -128,12 +156,8 @@ def test_the_search_goes_on_when_only_a_new_worker_is_left(
     loopback[1].worker(address)
     wait_for_workers(address, 1)
     with open_client(address) as client:
-        found: list = []
-        thread = threading.Thread(
-            target=lambda: found.append(search(table, client, make_view)), daemon=True
-        )
-        thread.start()
-        time.sleep(1)
+        thread, found = begin_and_hold(table, client, make_view, tmp_path)
+        wait_until_held(loopback[1], tmp_path)
         loopback[1].lose_power()
         assert thread.is_alive() and not found
         # It joins after the search has begun, without our code and without the query.
