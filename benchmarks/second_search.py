@@ -19,6 +19,7 @@ import numpy as np
 from dask.distributed import Client
 
 from landmark.cluster import open_client
+from landmark.connections import close_idle
 from landmark.features import LocalFeatures
 from landmark.search import rank_table
 from landmark.settings import Settings
@@ -44,6 +45,7 @@ def made_up(number: int, features: int) -> LocalFeatures:
 
 
 def megabytes_read(store: Store) -> float:
+    close_idle()
     with store.connect() as connection:
         (blocks,) = connection.execute(
             "SELECT toast_blks_read + toast_blks_hit FROM pg_statio_user_tables"
@@ -81,6 +83,7 @@ def main(images: int = 3000, features: int = 1000) -> None:
                 before, start = megabytes_read(store), time.perf_counter()
                 rank_table(store, client, MODEL, query, "s3://b/query", 100, mode="exhaustive")
                 seconds = time.perf_counter() - start
+                client.run(close_idle)
                 read = megabytes_read(store) - before
                 kept = client.run(_kept_bytes).values()
             sizes = ", ".join(f"{size / 1e6:.0f}" for size in kept)

@@ -124,6 +124,8 @@ def namespace_hosts(folder: Path, count: int) -> Iterator[tuple[list[Host], str]
             _ip("netns", "add", space)
             stack.callback(_ip, "netns", "delete", space)
             _ip("link", "add", outside, "type", "veth", "peer", "name", "eth0", "netns", space)
+            # With its namespace it would go only some time later, and be in the way of the next.
+            stack.callback(_ip, "link", "delete", outside)
             _ip("link", "set", outside, "master", name, "up")
             _ip("-n", space, "address", "add", f"{net}.{number}/24", "dev", "eth0")
             _ip("-n", space, "link", "set", "eth0", "up")

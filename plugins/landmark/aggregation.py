@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from landmark.features import read_arrays, write_arrays
 
-WORDS = 128
-DIMENSIONS = 256
+WORDS = 256
+DIMENSIONS = 384
 # Principal components must be measured on many more images than there are of them.
 IMAGES_PER_DIMENSION = 2
 
@@ -57,7 +57,7 @@ class Aggregation:
     def fit(cls, sample: Sample) -> Aggregation | None:
         """Measure words and components on a sample of images.
 
-        The sample is read twice; of each image only its vector is kept, 32 KB for 64-d features.
+        The sample is read twice; of each image only its vector is kept, 64 KB for 64-d features.
 
         Returns
         -------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime, timezone
+from datetime import timezone
 from itertools import islice, pairwise
 from typing import Any, NamedTuple, TypeAlias
 
@@ -155,7 +155,7 @@ def rank_table(
     """Compare a query with the images of its model in the table.
 
     Dask tasks carry ranges of ids; the workers read the features from Postgres themselves, all of
-    them as the table was at one time, which the result names.
+    them as the table was at one time.
 
     Parameters
     ----------
@@ -176,16 +176,15 @@ def rank_table(
         If the model has no other image in the table; says which models have. If a shortlist is
         asked for and the images have no global descriptors yet.
     """
-    with store.at_one_time() as (frozen, time):
+    with store.at_one_time() as frozen:
         return _rank_frozen_table(
-            frozen, time, client, model, query, query_path, top_k, min_inliers, mode, shortlist,
+            frozen, client, model, query, query_path, top_k, min_inliers, mode, shortlist,
             parameters, tell,
         )  # fmt: skip
 
 
 def _rank_frozen_table(
     store: Store,
-    time: datetime,
     client: Client,
     model: str,
     query: LocalFeatures,
@@ -241,7 +240,7 @@ def _rank_frozen_table(
         query=query_path,
         model=model,
         images_compared=progress.done,
-        index_time=time.astimezone(timezone.utc).isoformat(timespec="seconds"),
+        index_time=contents.newest.astimezone(timezone.utc).isoformat(timespec="seconds"),
         mode=mode,
         parameters={
             "top_k": top_k,

@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw
 
 from landmark import bulk
 from landmark.cluster import open_client
+from landmark.connections import close_idle
 from landmark.errors import LandmarkError
 from landmark.features import LocalFeatures
 from landmark.ranking import MIN_INLIERS
@@ -113,6 +114,7 @@ def _measure_mode(
     _reset_peak()
     with open_client("local") as client:
         _search(store, client, queries[0], mode, plan)  # workers import, pages warm up
+        client.run(close_idle)
         before = _pages(store)
         seconds: list[float] = []
         found = wanted = compared = 0
@@ -124,6 +126,7 @@ def _measure_mode(
             views = bulk.view_paths(number, len(photographs), size)
             found += len(views & {match.image_path for match in result.matches})
             wanted += len(views)
+        client.run(close_idle)
         pages = _pages(store) - before
         workers = client.run(_peak_mb)
     figures = {
@@ -216,6 +219,7 @@ def _measure_nearest(
 
 def _pages(store: Store) -> int:
     """Pages of the table, its blobs and its indexes that were read so far, cached or not."""
+    close_idle()
     with store.connect() as connection:
         row = connection.execute(
             "SELECT coalesce(heap_blks_read, 0) + coalesce(heap_blks_hit, 0)"

@@ -38,7 +38,7 @@ GROWTH = 10
 ROWS_AT_ONCE = 64
 # What pgvector may take to build an index in memory, which is many times faster than on disk;
 # enough for a million images.
-INDEX_MEMORY_MB = 1024
+INDEX_MEMORY_MB = 1536
 
 # A shortlist is taken in rounds. What a round verifies, with at least `CERTAIN_INLIERS`, is the
 # same place seen otherwise, and helps the next round to find more of it (average query expansion:

@@ -21,6 +21,7 @@ from typing_extensions import LiteralString
 
 from landmark.aggregation import Aggregation
 from landmark.bucket import S3Object
+from landmark.connections import connect
 from landmark.errors import LandmarkError
 from landmark.features import LocalFeatures
 from landmark.row_cache import RowCache
@@ -30,8 +31,8 @@ SQL = Path(__file__).resolve().parents[2] / "include" / "sql"
 # Any fixed number does: it keeps two processes from migrating at once.
 MIGRATION_LOCK = 0x6C616E64
 
-# About 100 KB each: enough to keep the network busy.
-ROWS_PER_FETCH = 32
+# Of what `read_partition` selects.
+ROW_TYPES = ("int8", "text", "timestamptz", "text", "int4", "int4", "bytea", "bytea", "bytea")
 
 # Candidates that a search of the index holds: with few it misses some of the nearest. The most is
 # pgvector's; further rows it reads from the index as it needs them.
@@ -179,8 +180,8 @@ class Store:
     snapshot: str = ""
 
     @contextmanager
-    def at_one_time(self) -> Iterator[tuple[Store, datetime]]:
-        """The store as it is now, whatever is written meanwhile, and the time.
+    def at_one_time(self) -> Iterator[Store]:
+        """The store as it is now, whatever is written meanwhile.
 
         Every connection of the store that this gives, in any process, sees the same rows: those
         that were committed by then. It reads only, and only until the block ends. Sweeps are not
@@ -200,11 +201,11 @@ class Store:
         connection.read_only = True
         with connection:
             row = connection.execute(
-                "SELECT pg_export_snapshot(), statement_timestamp(),"
+                "SELECT pg_export_snapshot(),"
                 " set_config('idle_in_transaction_session_timeout', '0', true)"
             ).fetchone()
             assert row is not None
-            yield replace(self, snapshot=row[0]), row[1]
+            yield replace(self, snapshot=row[0])
             connection.execute("SELECT")
 
     @contextmanager
@@ -217,10 +218,9 @@ class Store:
             If the tables are not there.
         """
         try:
-            with psycopg.connect(self.conninfo, application_name="landmark") as connection:
+            with connect(self.conninfo) as connection:
                 if self.snapshot:
-                    connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-                    connection.read_only = True
+                    connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
                     connection.execute(
                         sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(self.snapshot))
                     )
@@ -442,8 +442,8 @@ class Store:
     ) -> Iterator[StoredImage]:
         """Stream the images of a partition in the order of their ids.
 
-        A server-side cursor: the memory needed does not grow with the number of rows. With a cache,
-        only rows that it lacks in their present version are read.
+        The memory needed does not grow with the number of rows. With a cache, only rows that it
+        lacks in their present version are read.
         """
         if isinstance(ids, range):
             where, values = "id BETWEEN %s AND %s", [ids.start, ids.stop - 1]
@@ -466,17 +466,19 @@ class Store:
                     yield from held.values()
                     return
                 where, values = "id = ANY(%s)", [missing]  # type: ignore[list-item]
-            cursor = connection.cursor("landmark_partition", binary=True)
-            cursor.itersize = ROWS_PER_FETCH
-            cursor.execute(
-                "SELECT id, xmin::text, indexed_at, image_path, greatest(width, height),"
+            # A COPY streams as a cursor does, at half the cost.
+            cursor = connection.cursor()
+            with cursor.copy(
+                "COPY (SELECT id, xmin::text, indexed_at, image_path, greatest(width, height),"
                 " n_features, locations, descriptors, scales FROM landmarks"
-                f" WHERE model = %s AND image_path <> %s AND {where} ORDER BY id",
+                f" WHERE model = %s AND image_path <> %s AND {where} ORDER BY id)"
+                " TO STDOUT (FORMAT BINARY)",
                 [model, except_path, *values],
-            )
-            read = _read_images(cursor, scope, cache)
-            for _, image in heapq.merge(held.items(), read, key=itemgetter(0)):
-                yield image
+            ) as copy:
+                copy.set_types(ROW_TYPES)
+                read = _read_images(copy.rows(), scope, cache)
+                for _, image in heapq.merge(held.items(), read, key=itemgetter(0)):
+                    yield image
 
     # ---- global descriptors ---------------------------------------------------------------------
 
