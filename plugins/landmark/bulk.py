@@ -82,7 +82,13 @@ def view_paths(photograph: int, photographs: int, images: int) -> set[str]:
     return {f"s3://bulk/{number:09d}.jpg" for number in range(photograph, last, photographs)}
 
 
-def fill_table(store: Store, photographs: Sequence[LocalFeatures], first: int, images: int) -> None:
+def fill_table(
+    store: Store,
+    photographs: Sequence[LocalFeatures],
+    first: int,
+    images: int,
+    model: str = MODEL,
+) -> None:
     """Add the made-up images from number `first` up to `images`; the same ones each time."""
     columns = (
         "image_path, model, etag, width, height, n_features, locations, descriptors, scales,"
@@ -100,7 +106,7 @@ def fill_table(store: Store, photographs: Sequence[LocalFeatures], first: int, i
                     features.attention.astype("<f4"),
                 )
                 size = (features.width, features.height, len(features))
-                copy.write_row([path, MODEL, "", *size, *(blob.tobytes() for blob in blobs)])
+                copy.write_row([path, model, "", *size, *(blob.tobytes() for blob in blobs)])
     _vacuum(store)
 
 
