@@ -144,7 +144,7 @@ def test_a_host_that_is_lost_in_the_middle_changes_nothing(
         (tmp_path / "go").touch()
         thread.join(120)
         assert len(client.scheduler_info()["workers"]) == 2
-        assert [result.to_text() for result in found] == [expected.to_text()]
+        assert found == [expected]
 
 
 def test_the_search_goes_on_when_only_a_new_worker_is_left(
@@ -163,7 +163,7 @@ def test_the_search_goes_on_when_only_a_new_worker_is_left(
         # It joins after the search has begun, without our code and without the query.
         loopback[2].worker(address)
         thread.join(120)
-        assert [result.to_text() for result in found] == [expected.to_text()]
+        assert found == [expected]
 
 
 def test_workers_with_our_code_use_it(loopback, table, make_view):

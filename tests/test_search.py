@@ -115,10 +115,11 @@ def test_the_bounded_search_is_the_exhaustive_one(table, dask_client, make_view)
 def test_the_same_bytes_whatever_the_partitions_and_workers(
     table, dask_client, make_view, monkeypatch
 ):
-    expected = search(table, dask_client, make_view, min_inliers=3).to_text()
+    expected = search(table, dask_client, make_view, min_inliers=3)
     for images in (1, 7, 1000):
         monkeypatch.setattr("landmark.search.IMAGES_PER_TASK", images)
-        assert search(table, dask_client, make_view, min_inliers=3).to_text() == expected
+        found = search(table, dask_client, make_view, min_inliers=3)
+        assert replace(found, index_time=expected.index_time).to_text() == expected.to_text()
 
 
 def test_chunks_do_not_change_the_ranking(make_view, monkeypatch):

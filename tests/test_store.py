@@ -1,10 +1,14 @@
 """The tables, on a real Postgres."""
 
+import pickle
+
+import numpy as np
 import psycopg
 import pytest
 
 from landmark.bucket import S3Object
 from landmark.errors import LandmarkError
+from landmark.row_cache import RowCache
 from landmark.store import SQL, Store, batch_size
 
 MODEL = "model-1"
@@ -254,3 +258,58 @@ def test_hostile_paths_are_values_not_sql(store, make_view):
     assert store.find(path, MODEL) is not None
     store.plan_sweep("s", MODEL, PREFIX, [S3Object(path, "1", 1)], max_batches=5)
     assert paths(store) == [path]
+
+
+# ---- one point in time --------------------------------------------------------------------------
+
+
+def test_a_store_at_one_time_sees_nothing_of_what_is_written_meanwhile(store, make_view):
+    for name in "abc":
+        store.save(f"s3://b/{name}", MODEL, "1", make_view(1))
+    with store.connect() as connection:
+        before = connection.execute("SELECT clock_timestamp()").fetchone()[0]
+    with store.at_one_time() as (frozen, time):
+        store.save("s3://b/a", MODEL, "2", make_view(2))
+        store.record_failure("s3://b/b", MODEL, "2", "broken")
+        store.save("s3://b/d", MODEL, "1", make_view(3))
+        with pickle_of(frozen).connect() as connection:
+            rows = connection.execute("SELECT image_path, etag FROM landmarks ORDER BY 1")
+            assert rows.fetchall() == [(f"s3://b/{name}", "1") for name in "abc"]
+        images = [image.image_path for image in frozen.read_partition(MODEL, range(100))]
+        assert images == ["s3://b/a", "s3://b/b", "s3://b/c"]
+        assert frozen.contents(MODEL).images == 3 and frozen.find("s3://b/b", MODEL) is not None
+        with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+            frozen.save("s3://b/e", MODEL, "1", make_view(1))
+        with store.connect() as connection:
+            after = connection.execute("SELECT clock_timestamp()").fetchone()[0]
+    assert before < time < after
+    with pytest.raises(psycopg.Error, match="snapshot"):
+        frozen.contents(MODEL)
+
+
+def test_a_row_kept_from_a_later_time_is_not_taken_for_the_earlier(store, make_view):
+    store.save("s3://b/a", MODEL, "1", make_view(1))
+    cache = RowCache(10**9)
+    with store.at_one_time() as (frozen, _):
+        store.save("s3://b/a", MODEL, "2", make_view(2))
+        ids = range(100)
+        (new,) = store.read_partition(MODEL, ids, cache=cache)
+        (old,) = frozen.read_partition(MODEL, ids, cache=cache)
+        (kept,) = frozen.read_partition(MODEL, ids, cache=cache)
+    assert np.array_equal(new.locations, make_view(2).locations)
+    assert np.array_equal(old.locations, make_view(1).locations)
+    assert np.array_equal(kept.locations, make_view(1).locations)
+
+
+def test_a_database_that_went_away_meanwhile_is_told_at_the_end(store):
+    end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s"
+    with (
+        pytest.raises(psycopg.OperationalError),
+        store.at_one_time(),
+        store.connect() as connection,
+    ):
+        connection.execute(end, ["landmark snapshot"])
+
+
+def pickle_of(store):
+    return pickle.loads(pickle.dumps(store))

@@ -7,7 +7,7 @@ import io
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -53,7 +53,7 @@ class SearchResult:
         Fingerprint of the model and its parameters.
     images_compared : int
     index_time : str
-        ISO 8601, UTC: when the newest image compared was indexed.
+        ISO 8601, UTC: the table was searched as it was then. Equal results may differ in it.
     mode : str
         ``exhaustive`` or ``shortlist``.
     parameters : dict
@@ -67,7 +67,7 @@ class SearchResult:
     query: str
     model: str
     images_compared: int
-    index_time: str
+    index_time: str = field(compare=False)
     mode: str
     parameters: dict[str, Any]
     verdict: str

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
-from datetime import timezone
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime, timezone
 from itertools import islice, pairwise
 from typing import Any, NamedTuple, TypeAlias
 
@@ -154,7 +154,8 @@ def rank_table(
 ) -> SearchResult:
     """Compare a query with the images of its model in the table.
 
-    Dask tasks carry ranges of ids; the workers read the features from Postgres themselves.
+    Dask tasks carry ranges of ids; the workers read the features from Postgres themselves, all of
+    them as the table was at one time, which the result names.
 
     Parameters
     ----------
@@ -175,6 +176,28 @@ def rank_table(
         If the model has no other image in the table; says which models have. If a shortlist is
         asked for and the images have no global descriptors yet.
     """
+    with store.at_one_time() as (frozen, time):
+        return _rank_frozen_table(
+            frozen, time, client, model, query, query_path, top_k, min_inliers, mode, shortlist,
+            parameters, tell,
+        )  # fmt: skip
+
+
+def _rank_frozen_table(
+    store: Store,
+    time: datetime,
+    client: Client,
+    model: str,
+    query: LocalFeatures,
+    query_path: str,
+    top_k: int,
+    min_inliers: int,
+    mode: str,
+    shortlist: int,
+    parameters: MatchingParameters,
+    tell: Callable[[Progress], None],
+) -> SearchResult:
+    """`rank_table` of a store as it was at one time."""
     contents = store.contents(model, query_path, up_to=max(shortlist, EXHAUSTIVE_UP_TO) + 1)
     if contents.newest is None:
         raise LandmarkError(_nothing_to_compare(store, model))
@@ -187,7 +210,9 @@ def rank_table(
     )
     common = {
         # Pods have the database's address and password of their own; Dask does not carry them.
-        "store": Store("") if getattr(client.cluster, "has_postgres_secret", False) else store,
+        "store": replace(store, conninfo="")
+        if getattr(client.cluster, "has_postgres_secret", False)
+        else store,
         "model": model,
         # A task of its own, which the scheduler can do again: scattered data go with their workers.
         "query": client.submit(_itself, query, pure=False),
@@ -216,7 +241,7 @@ def rank_table(
         query=query_path,
         model=model,
         images_compared=progress.done,
-        index_time=contents.newest.astimezone(timezone.utc).isoformat(timespec="seconds"),
+        index_time=time.astimezone(timezone.utc).isoformat(timespec="seconds"),
         mode=mode,
         parameters={
             "top_k": top_k,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Hashable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from operator import itemgetter
 from pathlib import Path
@@ -171,9 +171,41 @@ class Store:
     ----------
     conninfo : str
         libpq's connection string or URI.
+    snapshot : str
+        See `at_one_time`.
     """
 
     conninfo: str = field(repr=False)
+    snapshot: str = ""
+
+    @contextmanager
+    def at_one_time(self) -> Iterator[tuple[Store, datetime]]:
+        """The store as it is now, whatever is written meanwhile, and the time.
+
+        Every connection of the store that this gives, in any process, sees the same rows: those
+        that were committed by then. It reads only, and only until the block ends. Sweeps are not
+        held up by it; building or dropping an index is.
+
+        Raises
+        ------
+        psycopg.OperationalError
+            At the block's end, if the database was away meanwhile: what was read may then be of
+            two times.
+        """
+        # Nothing passes through this connection while others read, which firewalls take amiss.
+        connection = psycopg.connect(
+            self.conninfo, application_name="landmark snapshot", keepalives_idle=60
+        )
+        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        connection.read_only = True
+        with connection:
+            row = connection.execute(
+                "SELECT pg_export_snapshot(), statement_timestamp(),"
+                " set_config('idle_in_transaction_session_timeout', '0', true)"
+            ).fetchone()
+            assert row is not None
+            yield replace(self, snapshot=row[0]), row[1]
+            connection.execute("SELECT")
 
     @contextmanager
     def connect(self) -> Iterator[psycopg.Connection[Any]]:
@@ -186,6 +218,12 @@ class Store:
         """
         try:
             with psycopg.connect(self.conninfo, application_name="landmark") as connection:
+                if self.snapshot:
+                    connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+                    connection.read_only = True
+                    connection.execute(
+                        sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(self.snapshot))
+                    )
                 yield connection
         except psycopg.errors.UndefinedTable as error:
             raise LandmarkError(
