@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.faults.bench import open_bench
-from benchmarks.faults.cases import CASES, run_case, undisturbed
+from benchmarks.faults.cases import CASES, checked, run_case, undisturbed
+from benchmarks.faults.together import run_together
 from landmark.command import figures_parser, print_figures
 
+TOGETHER = "two sweeps and five searches at once"
 TITLES = ("case", "recovered", "tries", "triggered again", "seconds", "different", "left over")
 
 
@@ -30,7 +32,11 @@ def measure(names: list[str], folder: Path) -> dict[str, Any]:
         print("\t".join(TITLES), flush=True)
         for name in names:
             try:
-                case = run_case(bench, CASES[name], before)
+                case = (
+                    run_case(bench, CASES[name], before)
+                    if name in CASES
+                    else checked(bench, lambda: run_together(bench, before))
+                )
             except Exception as error:
                 traceback.print_exc()
                 case = {"error": f"{type(error).__name__}: {error}"}
@@ -57,7 +63,7 @@ def main() -> int:
     parser.add_argument("--state", type=Path, metavar="DIR", help="the stack's folder")
     parser.add_argument("--list", action="store_true", help="name the cases")
     options = parser.parse_args()
-    names = [name for name in CASES if any(word in name for word in options.cases)]
+    names = [name for name in (*CASES, TOGETHER) if any(word in name for word in options.cases)]
     if options.list:
         print("\n".join(names))
         return 0

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -31,6 +32,7 @@ from stack.supervisor import Supervisor, remaining_processes
 
 CONNECTION = "s3_through_proxy"
 QUERY = "courtyard/01.jpg"
+IMAGES = 60
 POLL_S = 0.05
 SETTLE_S = 60.0
 #: What differs between two runs of one search: when, and where it was written.
@@ -293,8 +295,11 @@ def _hold_reading(hold: str) -> None:
 
 
 @contextmanager
-def open_bench(folder: Path, images: int | None = None) -> Iterator[Bench]:
-    """A running stack in `folder` with photographs of the gallery, all by default; ends with it."""
+def open_bench(folder: Path, images: int = IMAGES) -> Iterator[Bench]:
+    """A running stack in `folder`, ended with the block, with photographs of the gallery."""
+    # Started in the background, a shell would have this ignore Ctrl-C.
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, signal.default_int_handler)
     for name in [name for name in os.environ if name.startswith(("LANDMARK_", "AIRFLOW"))]:
         del os.environ[name]
     os.environ["LANDMARK_STATE"] = str(folder)
@@ -310,13 +315,22 @@ def open_bench(folder: Path, images: int | None = None) -> Iterator[Bench]:
             _use_proxy(bench)
             for run_id in bench.api.active_runs("landmark_index"):
                 bench.wait("landmark_index", run_id)
-            names = sorted(path for path in (GALLERY / "images").rglob("*.jpg"))
-            for path in names[:images]:
-                key = f"images/{path.relative_to(GALLERY / 'images')}"
-                bench.s3.put_object(Bucket=BUCKET, Key=key, Body=path.read_bytes())
+            _fill_bucket(bench, images)
             yield bench
     finally:
         lifecycle.down(state)
+
+
+def _fill_bucket(bench: Bench, images: int) -> None:
+    folder = GALLERY / "images"
+    wanted = {
+        f"images/{path.relative_to(folder)}": path
+        for path in sorted(folder.rglob("*.jpg"))[:images]
+    }
+    for key in set(bench.keys("images/")) - set(wanted):  # of an earlier session in this folder
+        bench.s3.delete_object(Bucket=BUCKET, Key=key)
+    for key, path in wanted.items():
+        bench.s3.put_object(Bucket=BUCKET, Key=key, Body=path.read_bytes())
 
 
 def _use_proxy(bench: Bench) -> None:

@@ -20,7 +20,7 @@ from stack.demo import GALLERY
 from stack.s3 import BUCKET
 
 #: An index run is in its middle when so many images are committed.
-MIDDLE_ROWS = 20
+MIDDLE_ROWS = 10
 REFUSED_S = 30
 #: Room on the full disk, for what goes there before it is full.
 DISK_BYTES = 8 << 20
@@ -87,6 +87,12 @@ def kill_dask_worker(bench: Bench, run: Run) -> AbstractContextManager[None]:
     with bench.dask() as client:
         os.kill(min(client.run(os.getpid).values()), signal.SIGKILL)
     return nullcontext()
+
+
+def kill_dask(bench: Bench, run: Run) -> AbstractContextManager[None]:
+    """A worker and the scheduler."""
+    kill_dask_worker(bench, run)
+    return kill_part("dask-scheduler")(bench, run)
 
 
 def stop_postgres(bench: Bench, run: Run) -> AbstractContextManager[None]:
@@ -162,11 +168,15 @@ EVERYWHERE: dict[str, Cause] = {
     "Airflow API server killed": kill_part("airflow-api"),
     "Postgres killed": kill_part("postgres"),
     "S3 server killed": kill_part("s3"),
-    "Dask worker killed": kill_dask_worker,
-    "Dask scheduler killed": kill_part("dask-scheduler"),
     "Postgres stopped for 30 s": stop_postgres,
     "Landmark's database closed for 30 s": close_database,
     "S3 answers 503 to all for 30 s": answer(Fault(status=503), 30),
+}
+# Indexing does without Dask.
+ONCE = {
+    "index: Dask worker and scheduler killed": Case("index", kill_dask),
+    "search: Dask worker killed": Case("search", kill_dask_worker),
+    "search: Dask scheduler killed": Case("search", kill_part("dask-scheduler")),
 }
 THROUGHOUT: dict[str, Cause] = {
     "S3 answers 500 to every third": answer(Fault(status=500, every=3)),
@@ -184,6 +194,7 @@ CASES: dict[str, Case] = {
         for during in ("index", "search")
         for name, cause in THROUGHOUT.items()
     },
+    **ONCE,
     "search: disk full": Case("search", fill_disk),
 }
 
@@ -227,9 +238,15 @@ def undisturbed(bench: Bench) -> Undisturbed:
 
 def run_case(bench: Bench, case: Case, before: Undisturbed) -> dict[str, Any]:
     """Cause the fault, wait for the recovery, compare; the figures of it."""
+    disturb = _disturb_index if case.during == "index" else _disturb_search
+    return checked(bench, lambda: disturb(bench, case, before))
+
+
+def checked(bench: Bench, run: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """The figures of `run`, between two moments at which all is well, and what it left over."""
     bench.wait_until_well()
     begin = time.monotonic()
-    figures = (_disturb_index if case.during == "index" else _disturb_search)(bench, case, before)
+    figures = run()
     figures["seconds"] = round(time.monotonic() - begin)
     bench.wait_until_well()
     figures["left over"] = bench.leftovers()
