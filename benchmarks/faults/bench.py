@@ -31,7 +31,7 @@ from stack.state import State
 from stack.supervisor import Supervisor, remaining_processes
 
 CONNECTION = "s3_through_proxy"
-QUERY = "courtyard/01.jpg"
+QUERY, SEARCHED = "courtyard/01.jpg", "queries/courtyard.jpg"
 IMAGES = 60
 POLL_S = 0.05
 SETTLE_S = 60.0
@@ -176,6 +176,9 @@ class Bench:
         """Tries of all its tasks beyond the first of each."""
         return sum(max(0, task["try_number"] - 1) for task in self.tasks(dag_id, run_id))
 
+    def runs(self, dag_id: str) -> int:
+        return self.api.call(f"/api/v2/dags/{dag_id}/dagRuns")["total_entries"]
+
     def index(self) -> str:
         return self.wait("landmark_index", self.trigger("landmark_index"))
 
@@ -296,7 +299,10 @@ def _hold_reading(hold: str) -> None:
 
 @contextmanager
 def open_bench(folder: Path, images: int = IMAGES) -> Iterator[Bench]:
-    """A running stack in `folder`, ended with the block, with photographs of the gallery."""
+    """A running stack in `folder`, ended with the block, with photographs of the gallery.
+
+    The folder is new; the nightly run has indexed them.
+    """
     # Started in the background, a shell would have this ignore Ctrl-C.
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, signal.default_int_handler)
@@ -304,7 +310,11 @@ def open_bench(folder: Path, images: int = IMAGES) -> Iterator[Bench]:
         del os.environ[name]
     os.environ["LANDMARK_STATE"] = str(folder)
     state = State(folder)
-    session = lifecycle.up(state)
+
+    def fill(session: lifecycle.Session) -> None:
+        fill_bucket(session.addresses.s3.client(), images)
+
+    session = lifecycle.up(state, {"s3": fill})
     try:
         with fault_proxy(session.addresses.ports["s3"]) as proxy:
             scratch = folder / "scratch"
@@ -312,25 +322,28 @@ def open_bench(folder: Path, images: int = IMAGES) -> Iterator[Bench]:
             bench = Bench(session, proxy, scratch)
             for dag_id in ("landmark_index", "landmark_search"):
                 bench.api.wait_for_dag(dag_id)
-            _use_proxy(bench)
+            # Airflow's first nightly run, which is due since last night.
+            wait_until("the nightly run", lambda: bench.runs("landmark_index"), 180)
             for run_id in bench.api.active_runs("landmark_index"):
                 bench.wait("landmark_index", run_id)
-            _fill_bucket(bench, images)
+            _use_proxy(bench)
             yield bench
     finally:
         lifecycle.down(state)
 
 
-def _fill_bucket(bench: Bench, images: int) -> None:
+def fill_bucket(client: Any, images: int) -> None:
+    """Photographs of the gallery, something that is none, and one to search for."""
     folder = GALLERY / "images"
-    wanted = {
-        f"images/{path.relative_to(folder)}": path
+    content = {
+        f"images/{path.relative_to(folder)}": path.read_bytes()
         for path in sorted(folder.rglob("*.jpg"))[:images]
     }
-    for key in set(bench.keys("images/")) - set(wanted):  # of an earlier session in this folder
-        bench.s3.delete_object(Bucket=BUCKET, Key=key)
-    for key, path in wanted.items():
-        bench.s3.put_object(Bucket=BUCKET, Key=key, Body=path.read_bytes())
+    if images:
+        content["images/broken.jpg"] = b"no photograph"
+        content[SEARCHED] = (folder / QUERY).read_bytes()
+    for key, body in content.items():
+        client.put_object(Bucket=BUCKET, Key=key, Body=body)
 
 
 def _use_proxy(bench: Bench) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from benchmarks.faults.bench import Bench
-from benchmarks.faults.cases import SEARCHED, Undisturbed
+from benchmarks.faults.bench import SEARCHED, Bench
+from benchmarks.faults.cases import Undisturbed
 from stack.demo import GALLERY
 from stack.s3 import BUCKET
 
