@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 
 MAX_OBJECT_BYTES = 200_000_000
 
+# botocore's own three tries are over within a second or two; these take some 15 s.
+RETRIES = {"mode": "standard", "total_max_attempts": 6}
 # An answer that breaks off in its middle; what fails before is tried again by botocore itself.
 BROKEN_OFF = (ResponseStreamingError, IncompleteReadError, ReadTimeoutError)
 PAUSES_S = (0.5, 1, 2, 4)
