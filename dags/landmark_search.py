@@ -34,8 +34,9 @@ from landmark_airflow import RunLink
     dagrun_timeout=timedelta(days=1),
     default_args={
         "owner": "landmark",
-        "retries": 2,
-        "retry_delay": timedelta(seconds=10),
+        # A database or S3 that is away for two minutes costs a search nothing but these.
+        "retries": 3,
+        "retry_delay": timedelta(seconds=15),
         "retry_exponential_backoff": True,
         "max_retry_delay": timedelta(minutes=5),
         "execution_timeout": timedelta(hours=6),

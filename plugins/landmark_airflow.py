@@ -63,15 +63,19 @@ def connect() -> Landmark:
     """The settings, the database and S3, as Airflow's Variables and connections say."""
     from airflow.providers.amazon.aws.hooks.s3 import S3Hook
     from airflow.sdk import Variable
+    from botocore.config import Config
 
+    from landmark.bucket import RETRIES
     from landmark.settings import load_settings
     from landmark.store import Store
 
     settings = load_settings(lambda name: Variable.get(name, default=None))
+    hook = S3Hook(settings.aws_conn_id)
     return Landmark(
         settings=settings,
         store=Store(_conninfo(settings.postgres_conn_id)),
-        s3=S3Hook(settings.aws_conn_id).get_conn(),
+        # What the connection says of retries wins.
+        s3=hook.get_client_type(config=Config(retries=RETRIES).merge(hook.config)),
     )
 
 

@@ -3,7 +3,9 @@
 from dataclasses import replace
 
 import pytest
+from botocore.exceptions import BotoCoreError
 
+from benchmarks.faults.proxy import Fault, fault_proxy
 from landmark.bucket import (
     ObjectMissing,
     list_objects,
@@ -113,3 +115,17 @@ def test_our_own_results_are_no_photographs(s3, prefix):
     base = prefix({"a.jpg": b"x", "notes.txt": b"x", "results/run/matches/001.jpg": b"x"})
     found = [entry.path for entry in list_images(s3, base, base + "results/")]
     assert found == [base + "a.jpg"]
+
+
+def test_what_breaks_off_in_its_middle_is_read_again(s3_server, prefix, monkeypatch):
+    monkeypatch.setattr("landmark.bucket.PAUSES_S", (0, 0))
+    base = prefix({"a.jpg": bytes(range(256)) * 100})
+    with fault_proxy(s3_server.port) as proxy:
+        client = replace(s3_server, port=proxy.server_port).client()
+        proxy.begin(Fault(cut=True, every=2))
+        assert read_object(client, base + "a.jpg")[0] == bytes(range(256)) * 100
+        assert proxy.faulty == 1
+        proxy.begin(Fault(cut=True))
+        with pytest.raises(BotoCoreError):
+            read_object(client, base + "a.jpg")
+        assert proxy.faulty == 4

@@ -121,6 +121,38 @@ def test_the_same_bytes_whatever_the_partitions_and_workers(
         assert search(table, dask_client, make_view, min_inliers=3).to_text() == expected
 
 
+def test_a_search_sees_the_table_as_it_was_when_it_began(
+    postgres, dask_client, make_view, monkeypatch
+):
+    store = Store(postgres.create_database("test_search_meanwhile"))
+    store.migrate()
+    for place in range(4):
+        for view in range(VIEWS):
+            store.save(f"s3://b/{place}/{view}.jpg", MODEL, "1", make_view(place, view))
+    before = rank_table(store, dask_client, MODEL, make_view(1, 9), "s3://b/q.jpg", 100)
+    monkeypatch.setattr("landmark.search.IMAGES_PER_TASK", 3)
+    partitions = Store.partitions
+
+    def with_a_sweep_afterwards(self, *arguments):
+        found = partitions(self, *arguments)
+        store.save("s3://b/1/0.jpg", MODEL, "2", make_view(2, 0))
+        store.save("s3://b/2/0.jpg", MODEL, "2", make_view(1, 5))
+        store.record_failure("s3://b/1/1.jpg", MODEL, "2", "broken")
+        return found
+
+    monkeypatch.setattr(Store, "partitions", with_a_sweep_afterwards)
+    meanwhile = rank_table(store, dask_client, MODEL, make_view(1, 9), "s3://b/q.jpg", 100)
+    monkeypatch.undo()
+    after = rank_table(store, dask_client, MODEL, make_view(1, 9), "s3://b/q.jpg", 100)
+    assert meanwhile == before and len(before.matches) == VIEWS
+    assert before.index_time <= after.index_time
+    assert {match.image_path for match in after.matches} == {
+        "s3://b/1/2.jpg",
+        "s3://b/1/3.jpg",
+        "s3://b/2/0.jpg",
+    }
+
+
 def test_chunks_do_not_change_the_ranking(make_view, monkeypatch):
     images = [
         StoredImage(f"s3://b/{place}", 600, view.locations, view.descriptors, view.scales)

@@ -23,6 +23,7 @@ from stack_fixture import Stack, open_folder
 from stack.environment import PREFERRED_PORTS
 from stack.net import free_port, request
 from stack.postgres import UNPRIVILEGED_USER, postgres_files
+from stack.scheduler import WORKER_TITLE
 from stack.servers import start_postgres, start_s3
 
 # The first test of a session waits for the whole stack; busy cores take minutes for that.
@@ -123,6 +124,25 @@ def test_a_part_that_dies_comes_back(stack: Stack) -> None:
     while not addresses.s3.answers() and time.monotonic() < deadline:
         time.sleep(0.1)
     assert addresses.s3.answers()
+
+
+def test_a_killed_scheduler_leaves_no_worker(stack: Stack) -> None:
+    def workers() -> set[psutil.Process]:
+        return {
+            process
+            for process in stack.processes()
+            if " ".join(process.cmdline()).startswith(WORKER_TITLE)
+        }
+
+    first = workers()
+    killed = next(iter(first)).parent()
+    assert first and killed is not None
+    killed.kill()
+    deadline = time.monotonic() + 120
+    while not workers() - first:
+        assert time.monotonic() < deadline, "no scheduler came back"
+        time.sleep(0.2)
+    assert not first & workers()
 
 
 def test_down_leaves_no_process_and_keeps_the_state(stack: Stack) -> None:

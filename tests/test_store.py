@@ -1,6 +1,8 @@
 """The tables, on a real Postgres."""
 
 import pickle
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import numpy as np
 import psycopg
@@ -304,6 +306,40 @@ def test_a_database_that_went_away_meanwhile_is_told_at_the_end(store):
         store.connect() as connection,
     ):
         connection.execute(end, ["landmark snapshot"])
+
+
+# ---- at once ------------------------------------------------------------------------------------
+
+
+def test_an_image_written_by_two_at_once_is_a_row_or_a_failure_never_both(store, make_view):
+    images, writers = 3, 2
+    start = Barrier(writers)
+    with store.connect() as connection:  # so that they surely meet
+        connection.execute(
+            "CREATE FUNCTION pause() RETURNS trigger LANGUAGE plpgsql AS"
+            " 'BEGIN PERFORM pg_sleep(0.1); RETURN NULL; END'"
+        )
+        for table in ("landmarks", "landmark_failures"):
+            connection.execute(
+                f"CREATE TRIGGER pause AFTER INSERT OR UPDATE ON {table}"
+                " FOR EACH ROW EXECUTE FUNCTION pause()"
+            )
+
+    def write(number):
+        for image in range(images):
+            start.wait(60)
+            if number % 2:
+                store.save(f"s3://b/{image}", MODEL, str(number), make_view(1))
+            else:
+                store.record_failure(f"s3://b/{image}", MODEL, str(number), "broken")
+
+    with ThreadPoolExecutor(writers) as pool:
+        for done in [pool.submit(write, number) for number in range(writers)]:
+            done.result()
+    written = rows(store, "SELECT image_path FROM landmarks") + rows(
+        store, "SELECT image_path FROM landmark_failures"
+    )
+    assert len(written) == len(set(written)) == images
 
 
 def pickle_of(store):

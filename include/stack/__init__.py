@@ -14,6 +14,7 @@
 `supervisor`   supervisord: its configuration and its socket
 `lifecycle`    up, down, status
 `migrate`      Airflow's own tables
+`scheduler`    Airflow's scheduler, after a killed one
 `airflow_api`  trigger a run and wait for it
 `demo`         `make demo`
 =============  ===========================================================

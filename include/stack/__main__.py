@@ -1,4 +1,4 @@
-"""``python -m stack up | down | status | env | migrate | demo | screenshots``."""
+"""``python -m stack up | down | status | env | migrate | scheduler | demo | screenshots``."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ def main() -> int:
     commands.add_parser("status", help="say which parts run; exit 1 unless all do")
     commands.add_parser("env", help="print its environment, for eval in a shell; has secrets")
     commands.add_parser("migrate", help="Airflow's tables; run by `up`")
+    commands.add_parser("scheduler", help="Airflow's scheduler; run by `up`")
     demo = commands.add_parser("demo", help="index the gallery, search three places")
     demo.add_argument("--photos", help="a folder of your own photographs instead")
     demo.add_argument("--query", help="the one of them to search for; by default the first")
@@ -60,6 +61,10 @@ def _run(arguments: argparse.Namespace) -> int:
         from stack.migrate import migrate
 
         return migrate()
+    elif arguments.command == "scheduler":
+        from stack.scheduler import become_scheduler
+
+        become_scheduler()
     elif arguments.command == "screenshots":
         from stack.screenshots import screenshots
 

@@ -148,13 +148,13 @@ def _airflow(addresses: Addresses) -> list[Part]:
             healthy("metadatabase"),
             needs,
         ),
-        # Their log servers would listen on every interface; the UI reads the files itself.
         Part(
             "airflow-scheduler",
-            [*airflow, "scheduler", "--skip-serve-logs"],
+            [sys.executable, "-m", "stack", "scheduler"],
             healthy("scheduler"),
             needs,
         ),
+        # Its log server would listen on every interface; the UI reads the files itself.
         Part(
             "airflow-triggerer",
             [*airflow, "triggerer", "--skip-serve-logs"],

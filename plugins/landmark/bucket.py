@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any, NamedTuple
 
-from botocore.exceptions import ClientError, ParamValidationError
+from botocore.exceptions import (
+    ClientError,
+    IncompleteReadError,
+    ParamValidationError,
+    ReadTimeoutError,
+    ResponseStreamingError,
+)
 
 from landmark.errors import LandmarkError, UnusableImage
 
+logger = logging.getLogger(__name__)
+
 MAX_OBJECT_BYTES = 200_000_000
+
+# botocore's own three tries are over within a second or two; these take some 15 s.
+RETRIES = {"mode": "standard", "total_max_attempts": 6}
+# An answer that breaks off in its middle; what fails before is tried again by botocore itself.
+BROKEN_OFF = (ResponseStreamingError, IncompleteReadError, ReadTimeoutError)
+PAUSES_S = (0.5, 1, 2, 4)
 
 # 403 is the code where there is no body: of HEAD. InvalidObjectState is an archived object.
 REFUSALS = {"AccessDenied", "403", "InvalidAccessKeyId", "SignatureDoesNotMatch",
@@ -77,13 +93,26 @@ def read_object(client: Any, path: str, max_bytes: int = MAX_OBJECT_BYTES) -> tu
         If it is larger than `max_bytes`; nothing of it is read then.
     LandmarkError
         If it may not be read.
+    botocore.exceptions.BotoCoreError
+        If the answer breaks off again and again.
     """
     bucket, key = split_path(path)
     if not key:
         raise LandmarkError(f"{path!r} names a bucket, not an object; write s3://bucket/key")
+    for seconds in PAUSES_S:
+        try:
+            return _read_once(client, path, bucket, key, max_bytes)
+        except BROKEN_OFF as error:
+            logger.warning("%s: %s; reading it again in %g s", path, error, seconds)
+            time.sleep(seconds)
+    return _read_once(client, path, bucket, key, max_bytes)
+
+
+def _read_once(client: Any, path: str, bucket: str, key: str, max_bytes: int) -> tuple[bytes, str]:
     with _explained(path):
         answer = client.get_object(Bucket=bucket, Key=key)
-    with answer["Body"] as body:
+    # Its own `with` gives botocore's exceptions and check of the length away.
+    with closing(answer["Body"]) as body:
         if answer["ContentLength"] > max_bytes:
             raise UnusableImage(
                 f"{path}: {answer['ContentLength']:,} bytes, more than the {max_bytes:,} that an "

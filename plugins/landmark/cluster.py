@@ -13,7 +13,8 @@ from landmark.errors import LandmarkError
 from landmark.settings import Settings, load_settings
 from landmark.workers import prepare_workers
 
-CONNECT_TIMEOUT_S = 10
+# A scheduler or workers that were restarted are back by then.
+CONNECT_TIMEOUT_S = 60
 
 
 @contextmanager
@@ -68,10 +69,12 @@ def open_client(address: str, settings: Settings | None = None) -> Iterator[Clie
             f"start it, or set LANDMARK_DASK=local"
         ) from error
     with client:
-        if not client.scheduler_info()["workers"]:
+        try:
+            client.wait_for_workers(1, timeout=CONNECT_TIMEOUT_S)
+        except TimeoutError:
             raise LandmarkError(
                 f"LANDMARK_DASK={address}: the scheduler has no workers; start some there"
-            )
+            ) from None
         prepare_workers(client, address, settings.dask_cache_mb)
         yield client
 

@@ -317,6 +317,7 @@ class Store:
         number = aggregation.number if aggregation else None
         with self.connect() as connection:
             register_vector(connection)
+            _one_writer(connection, image_path, model)
             if aggregation and not _hold_aggregation(connection, aggregation.number):
                 pooled = number = None  # replaced meanwhile; `landmark_index` describes the image
             connection.execute(
@@ -359,6 +360,7 @@ class Store:
         Features of an earlier version of the object go: they are no longer what lies in S3.
         """
         with self.connect() as connection:
+            _one_writer(connection, image_path, model)
             connection.execute(
                 "INSERT INTO landmark_failures AS failure (image_path, model, etag, reason)"
                 " VALUES (%s, %s, %s, %s)"
@@ -893,6 +895,13 @@ def _settle(connection: psycopg.Connection[Any], sweep: str, image_path: str, ou
     connection.execute(
         "UPDATE landmark_sweep_images SET outcome = %s WHERE sweep = %s AND image_path = %s",
         [outcome, sweep, image_path],
+    )
+
+
+def _one_writer(connection: psycopg.Connection[Any], image_path: str, model: str) -> None:
+    """Wait for others who write this image, a sweep and a search: it is a row or a failure."""
+    connection.execute(
+        "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"{model} {image_path}"]
     )
 
 

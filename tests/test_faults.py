@@ -1,0 +1,234 @@
+"""Faults in the middle of a batch or a search: nothing is lost, nothing twice, nothing stays held.
+
+What Airflow does about them is in `benchmarks.faults`, on a whole stack.
+"""
+
+import json
+import signal
+import subprocess
+import sys
+
+import psycopg
+import pytest
+from botocore.exceptions import BotoCoreError, ClientError
+
+from benchmarks.faults.proxy import Fault, fault_proxy
+from landmark.bucket import RETRIES
+from landmark.ingest import extract_batch, finish_sweep, plan_sweep
+from landmark.models import BUNDLED_MODEL
+from landmark.search import rank_table
+from landmark.store import Store
+from stack.s3 import CLIENT_CONFIG, s3_client
+
+IMAGES, MIDDLE = 20, 5
+MODEL = "model-1"
+
+
+@pytest.fixture(scope="module")
+def pictures(photograph):
+    pictures = {f"{number:02d}.jpg": photograph(number) for number in range(IMAGES)}
+    return {**pictures, "broken.jpg": b"no photograph"}
+
+
+@pytest.fixture
+def planned(store, prefix, pictures, s3, extractor):
+    """A planned sweep of one batch."""
+    base = prefix(pictures)
+    model = extractor.model.fingerprint
+    assert plan_sweep(store, s3, "sweep", model, base, base + "results/", 1024) == [IMAGES + 1]
+    return base
+
+
+def contents(store, base):
+    """Everything that an undisturbed sweep and a disturbed one must agree in."""
+    with store.connect() as connection:
+        rows = connection.execute(
+            "SELECT image_path, etag, width, height, n_features, locations, descriptors, scales,"
+            " attention FROM landmarks"
+        ).fetchall()
+        failed = connection.execute("SELECT image_path, attempts FROM landmark_failures").fetchall()
+    return sorted((row[0].removeprefix(base), *row[1:]) for row in rows + failed)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(postgres, s3, pictures, extractor):
+    store = Store(postgres.create_database("test_undisturbed"))
+    store.migrate()
+    for name, body in pictures.items():
+        s3.put_object(Bucket="landmark", Key=f"undisturbed/{name}", Body=body)
+    base, model = "s3://landmark/undisturbed/", extractor.model.fingerprint
+    plan_sweep(store, s3, "sweep", model, base, base + "results/", 1024)
+    extract_batch(store, s3, extractor, "sweep", 0)
+    found = contents(store, base)
+    assert len(found) == IMAGES + 1
+    return found
+
+
+def client_of(proxy, server, retries):
+    return s3_client(
+        {**CLIENT_CONFIG, "retries": retries},
+        endpoint_url=proxy.url,
+        aws_access_key_id=server.access_key,
+        aws_secret_access_key=server.secret_key,
+    )
+
+
+def nothing_is_held(postgres, store):
+    """No session of this database is left, hence no lock."""
+    name = psycopg.conninfo.conninfo_to_dict(store.conninfo)["dbname"]
+    with psycopg.connect(postgres.admin_dsn) as connection:
+        query = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND state <> 'active'"
+        return connection.execute(query, [name]).fetchone() == (0,)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault(status=500, every=3),
+        Fault(status=503, every=2),
+        Fault(cut=True, every=3),
+        Fault(delay_s=0.5),
+    ],
+    ids=["500", "503", "cut off", "slow"],
+)
+def test_a_batch_bears_with_an_s3_that_errs_now_and_then(
+    fault, planned, store, s3_server, extractor, undisturbed, monkeypatch
+):
+    monkeypatch.setattr("landmark.bucket.PAUSES_S", (0.1,) * 4)
+    with fault_proxy(s3_server.port) as proxy:
+        proxy.begin(fault)
+        extract_batch(store, client_of(proxy, s3_server, RETRIES), extractor, "sweep", 0)
+        assert proxy.faulty > IMAGES / 3
+    assert contents(store, planned) == undisturbed
+    assert finish_sweep(store, "sweep").left == 0
+
+
+def test_an_s3_that_is_away_is_no_failure_of_its_images(
+    planned, store, s3, s3_server, extractor, undisturbed
+):
+    class UntilTheMiddle:
+        model, calls = extractor.model, 0
+
+        def extract(self, data, name):
+            self.calls += 1
+            if self.calls == MIDDLE:
+                proxy.begin(Fault(status=503))
+            return extractor.extract(data, name)
+
+    with fault_proxy(s3_server.port) as proxy:
+        client = client_of(proxy, s3_server, {"max_attempts": 0})
+        # Downloads run ahead of the extraction: the last ones are late.
+        proxy.begin(Fault(delay_s=0.1))
+        with pytest.raises((ClientError, BotoCoreError)):
+            extract_batch(store, client, UntilTheMiddle(), "sweep", 0)
+    assert 0 < len(contents(store, planned)) < len(undisturbed)
+    extract_batch(store, s3, extractor, "sweep", 0)
+    assert contents(store, planned) == undisturbed
+
+
+def test_a_database_that_refuses_in_the_middle_loses_nothing(
+    planned, store, s3, extractor, undisturbed, postgres
+):
+    name = psycopg.conninfo.conninfo_to_dict(store.conninfo)["dbname"]
+
+    def allow(connections):
+        with psycopg.connect(postgres.admin_dsn, autocommit=True) as connection:
+            connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS {connections}")
+
+    class UntilTheMiddle:
+        model, calls = extractor.model, 0
+
+        def extract(self, data, name):
+            self.calls += 1
+            if self.calls == MIDDLE:
+                allow("false")
+            return extractor.extract(data, name)
+
+    with pytest.raises(psycopg.OperationalError, match="not currently accepting connections"):
+        extract_batch(store, s3, UntilTheMiddle(), "sweep", 0)
+    allow("true")
+    assert len(contents(store, planned)) == MIDDLE - 1
+    extract_batch(store, s3, extractor, "sweep", 0)
+    assert contents(store, planned) == undisturbed
+    assert nothing_is_held(postgres, store)
+
+
+PROGRAM = """
+import json, sys, time
+from landmark.extraction import load_extractor
+from landmark.bucket import RETRIES
+from landmark.ingest import extract_batch
+from landmark.models import resolve_model
+from landmark.settings import Settings
+from landmark.store import Store
+from stack.s3 import S3
+
+options = json.loads(sys.argv[1])
+extractor = load_extractor(resolve_model(Settings(model=options["model"])))
+
+class UntilTheMiddle:
+    model, calls = extractor.model, 0
+
+    def extract(self, data, name):
+        self.calls += 1
+        if self.calls == options["middle"]:
+            print("in the middle", flush=True)
+            time.sleep(600)
+        return extractor.extract(data, name)
+
+extract_batch(Store(options["database"]), S3(*options["s3"]).client(), UntilTheMiddle(), "sweep", 0)
+"""
+
+
+def test_a_batch_that_is_killed_goes_on_where_it_stopped(
+    planned, store, s3, s3_server, extractor, undisturbed, postgres
+):
+    options = {
+        "model": str(BUNDLED_MODEL),
+        "database": store.conninfo,
+        "s3": [s3_server.port, s3_server.access_key, s3_server.secret_key],
+        "middle": MIDDLE,
+    }
+    with subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, json.dumps(options)],
+        env={"PYTHONPATH": ":".join(path for path in sys.path if path)},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert "in the middle" in process.stdout.readline()
+        process.send_signal(signal.SIGKILL)
+    assert len(contents(store, planned)) == MIDDLE - 1
+    assert nothing_is_held(postgres, store)
+    extract_batch(store, s3, extractor, "sweep", 0)
+    assert contents(store, planned) == undisturbed
+    assert finish_sweep(store, "sweep").left == 0
+
+
+def test_a_search_that_loses_its_database_says_so_and_finds_the_same_when_tried_again(
+    store, dask_client, make_view, monkeypatch, postgres
+):
+    for place in range(4):
+        for view in range(3):
+            store.save(f"s3://b/{place}/{view}.jpg", MODEL, "1", make_view(place, view))
+
+    def search():
+        return rank_table(store, dask_client, MODEL, make_view(1, 9), "s3://b/q.jpg", 100)
+
+    expected = search()
+    partitions = Store.partitions
+
+    def then_lose_the_database(self, *arguments):
+        found = partitions(self, *arguments)
+        with store.connect() as connection:
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+        return found
+
+    monkeypatch.setattr(Store, "partitions", then_lose_the_database)
+    with pytest.raises(psycopg.Error):
+        search()
+    monkeypatch.undo()
+    assert search() == expected
+    assert nothing_is_held(postgres, store)
