@@ -45,7 +45,7 @@ from landmark_airflow import RunLink
             type="string",
             pattern="^s3://[^/]+/.+",
             title="Image",
-            description="The photograph to search for, in any bucket that the connection can read.",
+            description="The photograph to search for, below one of LANDMARK_QUERIES.",
             examples=["s3://landmark/images/courtyard/01.jpg"],
         ),
         "top_k": Param(
@@ -105,6 +105,7 @@ def landmark_search() -> None:
         from landmark_airflow import landmark
 
         with landmark() as (settings, store, s3):
+            settings.check_query(params["image_path"])
             store.migrate()
             folder = report.result_folder(settings.results, run_id, params["results_path"])
             model = extraction.resolve_model(settings)
@@ -121,7 +122,7 @@ def landmark_search() -> None:
 
         from landmark import extraction, report, search
         from landmark.cluster import open_client
-        from landmark_airflow import landmark
+        from landmark_airflow import landmark, worker_store
 
         push = get_current_context()["ti"].xcom_push
 
@@ -138,6 +139,7 @@ def landmark_search() -> None:
                 params["shortlist"] or settings.shortlist,
                 search.MatchingParameters(extraction.resolve_model(settings).max_distance),
                 tell=lambda progress: push("progress", progress.figures),
+                worker_store=worker_store(settings),
             )
             return report.write_result(s3, query["folder"], result)
 

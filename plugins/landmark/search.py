@@ -151,6 +151,7 @@ def rank_table(
     shortlist: int = 1_000,
     parameters: MatchingParameters = MatchingParameters(),
     tell: Callable[[Progress], None] = lambda progress: None,
+    worker_store: Store | None = None,
 ) -> SearchResult:
     """Compare a query with the images of its model in the table.
 
@@ -168,6 +169,8 @@ def rank_table(
         How many are the nearest.
     tell : callable
         Told now and then how far it is.
+    worker_store : Store, optional
+        The same database as the workers reach it, such as by a role that may only read.
 
     Raises
     ------
@@ -187,7 +190,11 @@ def rank_table(
     )
     common = {
         # Pods have the database's address and password of their own; Dask does not carry them.
-        "store": Store("") if getattr(client.cluster, "has_postgres_secret", False) else store,
+        "store": (
+            Store("")
+            if getattr(client.cluster, "has_postgres_secret", False)
+            else worker_store or store
+        ),
         "model": model,
         # A task of its own, which the scheduler can do again: scattered data go with their workers.
         "query": client.submit(_itself, query, pure=False),

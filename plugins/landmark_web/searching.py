@@ -117,6 +117,7 @@ def _check_path(landmark: Landmark, path: str) -> None:
         raise LandmarkError("Give the path of a photograph, s3://bucket/key, or upload one.")
     if not re.match(r"s3://[^/]+/.+", path):
         raise LandmarkError(f"{path}: not a path in S3; write s3://bucket/key.")
+    landmark.settings.check_query(path)
     read_etag(landmark.s3, path)
 
 
