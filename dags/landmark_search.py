@@ -18,6 +18,7 @@ No match is an answer, not an error; the verdict stands in the result's header.
 
 from __future__ import annotations
 
+import time
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -123,8 +124,10 @@ def landmark_search() -> None:
         from landmark import extraction, report, search
         from landmark.cluster import open_client
         from landmark_airflow import landmark, worker_store
+        from landmark_metrics import send_search
 
         push = get_current_context()["ti"].xcom_push
+        started = time.monotonic()
 
         with landmark() as (settings, store, s3), open_client(settings.dask, settings) as client:
             result = search.rank_table(
@@ -141,7 +144,9 @@ def landmark_search() -> None:
                 tell=lambda progress: push("progress", progress.figures),
                 worker_store=worker_store(settings),
             )
-            return report.write_result(s3, query["folder"], result)
+            answer = report.write_result(s3, query["folder"], result)
+        send_search(answer, time.monotonic() - started)
+        return answer
 
     @task
     def draw_matches(query: dict[str, str]) -> int:
