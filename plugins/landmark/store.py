@@ -405,7 +405,7 @@ class Store:
                 return []
             values["wide"] = images << ((span // n).bit_length() - 1)
             rows = connection.execute(
-                "SELECT min(id), max(id), count(*), block FROM"
+                "SELECT min(id), max(id), count(*), block FROM"  # noqa: S608
                 " (SELECT id, CASE WHEN count(*) OVER (PARTITION BY id / %(wide)s) > %(images)s"
                 "   THEN id / %(images)s ELSE id / %(wide)s * %(wide)s / %(images)s END AS block"
                 f"  {selected}) AS numbered GROUP BY block ORDER BY block",
@@ -435,7 +435,7 @@ class Store:
                 # Every change of a row gives it another xmin. Another database restored under this
                 # address, or the counter's return after 2**32 transactions, another time.
                 rows = connection.execute(
-                    "SELECT id, xmin::text, indexed_at FROM landmarks"
+                    "SELECT id, xmin::text, indexed_at FROM landmarks"  # noqa: S608
                     f" WHERE model = %s AND image_path <> %s AND {where} ORDER BY id",
                     [model, except_path, *values],
                 )
@@ -449,7 +449,7 @@ class Store:
             cursor = connection.cursor("landmark_partition", binary=True)
             cursor.itersize = ROWS_PER_FETCH
             cursor.execute(
-                "SELECT id, xmin::text, indexed_at, image_path, greatest(width, height),"
+                "SELECT id, xmin::text, indexed_at, image_path, greatest(width, height),"  # noqa: S608
                 " n_features, locations, descriptors, scales FROM landmarks"
                 f" WHERE model = %s AND image_path <> %s AND {where} ORDER BY id",
                 [model, except_path, *values],
