@@ -39,7 +39,7 @@ screenshots: .venv/.installed-dev ## take the pictures in docs/ anew, from the d
 	@LANDMARK_STATE="$${LANDMARK_STATE:-.stack-screenshots}" $(STACK) screenshots
 
 audit: .venv/.installed ## ask PyPI for known faults of the pinned packages; needs the internet
-	@$(VENV) -m uv tool run pip-audit==2.10.1 --disable-pip --no-deps -r requirements.txt
+	@$(VENV) -m uv tool run pip-audit==2.10.1 --strict --disable-pip --no-deps -r requirements.txt
 
 lint: .venv/.installed-dev ## ruff, mypy, a scan for secrets, and a look at docker-compose.yaml
 	@$(VENV) -m ruff check .

@@ -7,7 +7,7 @@ import pytest
 from botocore.exceptions import ClientError
 from s3_policy import Policy, keep_to
 
-from landmark import report, search, shortlist
+from landmark import overview, report, search, shortlist
 from landmark.bucket import list_objects, read_object, write_object
 from landmark.errors import LandmarkError
 from landmark.ingest import extract_batch, finish_sweep, plan_sweep, query_features
@@ -74,6 +74,35 @@ def test_a_path_outside_is_refused_with_the_setting_named(prefixes, path):
 def test_what_is_no_prefix_is_no_setting(prefixes):
     with pytest.raises(LandmarkError, match="LANDMARK_QUERIES="):
         load_settings({"LANDMARK_QUERIES": prefixes}.get)
+
+
+# ---- what a path cannot do ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "'; DROP TABLE landmarks; --.jpg",
+        "%s %(path)s %.jpg",
+        "$(touch x) `touch x` | touch x.jpg",
+        "\\'\"\n\t.jpg",
+        "_%.jpg",
+    ],
+)
+def test_a_path_is_nothing_but_a_path(store, make_view, dask_client, name):
+    path = "s3://b/" + name
+    store.save("s3://b/other.jpg", "m", "e", make_view(1, 1))
+    store.save(path, "m", "e", make_view(1))
+    store.record_failure(path + ".x", "m", "e", "no image")
+    assert overview.knows(store, path) and overview.knows(store, path + ".x")
+    assert store.find(path, "m")[1].to_bytes() == make_view(1).to_bytes()
+    for query, other in (("s3://b/other.jpg", path), (path, "s3://b/other.jpg")):
+        result = search.rank_table(store, dask_client, "m", make_view(1, 2), query, 10)
+        assert [match.image_path for match in result.matches] == [other]
+    # A prefix is one too: only what begins with it is removed.
+    store.plan_sweep(path, "m", path, [], 9)
+    assert store.find(path, "m") is None and store.find("s3://b/other.jpg", "m") is not None
+    assert not overview.knows(store, path + ".x")
 
 
 # ---- rights in Postgres -------------------------------------------------------------------------
