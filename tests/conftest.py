@@ -80,7 +80,7 @@ def with_role(postgres: Any) -> Callable[[str, str], str]:
     def address(conninfo: str, role: str) -> str:
         name = conninfo_to_dict(conninfo)["dbname"]
         with psycopg.connect(postgres.url("postgres", name)) as connection:
-            connection.execute((SQL / "roles.sql").read_bytes())
+            connection.execute((SQL / "admin" / "roles.sql").read_bytes())
             connection.execute(
                 sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}").format(
                     sql.Identifier(role), sql.Literal(password)

@@ -135,7 +135,16 @@ def test_moved_photographs_are_not_extracted_anew(
     # One that a sweep of the new place has met too early.
     store.save(new + "1/1.jpg", model, "other", before[1])
 
-    program("psql", store.conninfo, "-v", f"old={old}", "-v", f"new={new}", "-f", SQL / "move.sql")
+    program(
+        "psql",
+        store.conninfo,
+        "-v",
+        f"old={old}",
+        "-v",
+        f"new={new}",
+        "-f",
+        SQL / "admin" / "move.sql",
+    )
     done = sweep("second", new)
     assert (done.seen, done.new, done.changed, done.removed) == (5, 0, 0, 0)
     after = store.find(new + "1/0.jpg", model)

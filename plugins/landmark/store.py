@@ -886,7 +886,8 @@ def _applied(connection: psycopg.Connection[Any]) -> set[int]:
 
 def _lacks_right(error: psycopg.errors.InsufficientPrivilege) -> LandmarkError:
     return LandmarkError(
-        f"{str(error).splitlines()[0]}; connect as a role with the rights of include/sql/roles.sql"
+        f"{str(error).splitlines()[0]}; connect as a role with the rights of "
+        f"include/sql/admin/roles.sql"
     )
 
 

@@ -1,6 +1,6 @@
 -- Roles that may do only what they must, beside the owner of the tables. Once the owner has made
 -- them (python -m landmark.store), as a superuser, in that database; again after a restore:
---   psql -d landmark -f include/sql/roles.sql
+--   psql -d landmark -f include/sql/admin/roles.sql
 -- Then give them passwords:  ALTER ROLE landmark_tasks LOGIN PASSWORD '…'
 --   landmark_tasks   the DAGs' tasks and the pages
 --   landmark_reader  Dask workers: they read features, and nothing else

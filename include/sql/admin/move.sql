@@ -1,6 +1,7 @@
 -- The photographs have been copied to another bucket or prefix: their rows get the new paths, and
 -- nothing is extracted anew. Both end with a slash. While no sweep and no search runs:
---   psql "postgresql://…" -v old=s3://old/images/ -v new=s3://new/photos/ -f include/sql/move.sql
+--   psql "postgresql://…" -v old=s3://old/images/ -v new=s3://new/photos/ \
+--       -f include/sql/admin/move.sql
 \set ON_ERROR_STOP on
 BEGIN;
 -- A sweep that has begun knows the old paths, and must not end now.
