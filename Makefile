@@ -14,7 +14,7 @@ STACK := PYTHONPATH=include $(VENV) -m stack
 export LANDMARK_MODEL ?= $(CURDIR)/include/models/landmark-v1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test bench lint screenshots
+.PHONY: help demo up down test bench audit lint screenshots
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
@@ -38,10 +38,15 @@ bench: .venv/.installed-dev ## measure matching beside DELF's own, on one core
 screenshots: .venv/.installed-dev ## take the pictures in docs/ anew, from the demo in a stack of its own
 	@LANDMARK_STATE="$${LANDMARK_STATE:-.stack-screenshots}" $(STACK) screenshots
 
-lint: .venv/.installed-dev ## ruff, mypy, and a look at docker-compose.yaml
+audit: .venv/.installed ## ask PyPI for known faults of the pinned packages; needs the internet
+	@$(VENV) -m uv tool run pip-audit==2.10.1 --strict --disable-pip --no-deps -r requirements.txt
+
+lint: .venv/.installed-dev ## ruff, mypy, a scan for secrets, and a look at docker-compose.yaml
 	@$(VENV) -m ruff check .
 	@$(VENV) -m ruff format --check .
 	@$(VENV) -m mypy
+	@git ls-files -z ':!*.jpg' ':!*.png' | \
+	xargs -0r $(VENV) -m detect_secrets.pre_commit_hook --no-verify
 	@$(VENV) -m pytest --noconftest -q tests/test_compose.py
 
 .venv/.installed: requirements.txt

@@ -18,6 +18,7 @@ again.
 from __future__ import annotations
 
 import os
+import time
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -89,11 +90,15 @@ def landmark_index() -> None:
 
         from landmark import extraction, ingest
         from landmark_airflow import landmark
+        from landmark_metrics import send_batch
 
         get_current_context()["batch_name"] = f"batch {batch + 1}, {images} images"
         with landmark() as (settings, store, s3):
             extractor = extraction.load_extractor(extraction.resolve_model(settings))
-            return ingest.extract_batch(store, s3, extractor, run_id, batch)
+            started = time.monotonic()
+            settled = ingest.extract_batch(store, s3, extractor, run_id, batch)
+            send_batch(settled, time.monotonic() - started)
+            return settled
 
     @task(
         trigger_rule=TriggerRule.ALL_DONE,
@@ -101,12 +106,16 @@ def landmark_index() -> None:
         outlets=[LANDMARKS],
     )
     def summarise(run_id: str) -> dict[str, float]:
-        """Say what the sweep did; fail if it left something undone."""
+        """Say what the sweep did; fail if it left something undone, or too many images failed."""
         from landmark import ingest
         from landmark_airflow import landmark
+        from landmark_metrics import send_sweep
 
-        with landmark() as (_, store, _):
-            return ingest.finish_sweep(store, run_id)._asdict()
+        with landmark() as (settings, store, _):
+            try:
+                return ingest.finish_sweep(store, run_id, settings.max_failed_share)._asdict()
+            finally:
+                send_sweep(store, run_id)
 
     @task(trigger_rule=TriggerRule.NONE_FAILED, execution_timeout=timedelta(hours=6))
     def describe_images() -> int:

@@ -18,6 +18,7 @@ No match is an answer, not an error; the verdict stands in the result's header.
 
 from __future__ import annotations
 
+import time
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -46,7 +47,7 @@ from landmark_airflow import RunLink
             type="string",
             pattern="^s3://[^/]+/.+",
             title="Image",
-            description="The photograph to search for, in any bucket that the connection can read.",
+            description="The photograph to search for, below one of LANDMARK_QUERIES.",
             examples=["s3://landmark/images/courtyard/01.jpg"],
         ),
         "top_k": Param(
@@ -106,6 +107,7 @@ def landmark_search() -> None:
         from landmark_airflow import landmark
 
         with landmark() as (settings, store, s3):
+            settings.check_query(params["image_path"])
             store.migrate()
             folder = report.result_folder(settings.results, run_id, params["results_path"])
             model = extraction.resolve_model(settings)
@@ -122,9 +124,11 @@ def landmark_search() -> None:
 
         from landmark import extraction, report, search
         from landmark.cluster import open_client
-        from landmark_airflow import landmark
+        from landmark_airflow import landmark, worker_store
+        from landmark_metrics import send_search
 
         push = get_current_context()["ti"].xcom_push
+        started = time.monotonic()
 
         with landmark() as (settings, store, s3), open_client(settings.dask, settings) as client:
             result = search.rank_table(
@@ -139,8 +143,11 @@ def landmark_search() -> None:
                 params["shortlist"] or settings.shortlist,
                 search.MatchingParameters(extraction.resolve_model(settings).max_distance),
                 tell=lambda progress: push("progress", progress.figures),
+                worker_store=worker_store(settings),
             )
-            return report.write_result(s3, query["folder"], result)
+            answer = report.write_result(s3, query["folder"], result)
+        send_search(answer, time.monotonic() - started)
+        return answer
 
     @task
     def draw_matches(query: dict[str, str]) -> int:

@@ -79,6 +79,14 @@ def connect() -> Landmark:
     )
 
 
+def worker_store(settings: Settings) -> Store | None:
+    """The database as Dask's workers are to reach it, None for the tasks' own way."""
+    from landmark.store import Store
+
+    conn_id = settings.dask_postgres_conn_id
+    return Store(_conninfo(conn_id)) if conn_id is not None else None
+
+
 def run_address(dag_id: str, run_id: str) -> str:
     """Where a run's result is shown: the tab of the run's page in Airflow."""
     from airflow.sdk.configuration import conf

@@ -5,19 +5,23 @@ from __future__ import annotations
 import io
 import itertools
 import os
+import secrets
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+import psycopg
 import pytest
 from PIL import Image, ImageDraw
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
 
 from landmark.cluster import open_client
 from landmark.extraction import Extractor, load_extractor
 from landmark.features import LocalFeatures
 from landmark.models import BUNDLED_MODEL, ModelConfig, resolve_model
 from landmark.settings import Settings
-from landmark.store import Store
+from landmark.store import SQL, Store
 from stack.servers import start_postgres, start_s3
 
 # The whole stack, for the tests that need Airflow's processes.
@@ -66,6 +70,25 @@ def store(empty_database: Store) -> Store:
     """A database with our tables, of this test alone."""
     empty_database.migrate()
     return empty_database
+
+
+@pytest.fixture(scope="session")
+def with_role(postgres: Any) -> Callable[[str, str], str]:
+    """Gives a database the roles of roles.sql, and its address for one of them."""
+    password = secrets.token_hex(16)
+
+    def address(conninfo: str, role: str) -> str:
+        name = conninfo_to_dict(conninfo)["dbname"]
+        with psycopg.connect(postgres.url("postgres", name)) as connection:
+            connection.execute((SQL / "admin" / "roles.sql").read_bytes())
+            connection.execute(
+                sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}").format(
+                    sql.Identifier(role), sql.Literal(password)
+                )
+            )
+        return f"postgresql://{role}:{password}@127.0.0.1:{postgres.port}/{name}"
+
+    return address
 
 
 @pytest.fixture

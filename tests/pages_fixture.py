@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 import httpx
+import psycopg
 import pytest
 from PIL import Image
 
@@ -42,6 +43,12 @@ class Pages:
         url = self.stack.session.addresses.ui + "/landmark"
         return httpx.Client(base_url=url, cookies=cookies, timeout=120, trust_env=False)
 
+    def api(self) -> httpx.Client:
+        """Airflow's REST API, logged in."""
+        url = self.stack.session.addresses.ui + "/api/v2"
+        headers = {"Authorization": f"Bearer {self.token()}"}
+        return httpx.Client(base_url=url, headers=headers, timeout=60, trust_env=False)
+
     def token(self) -> str:
         """The user's, who may do everything."""
         addresses = self.stack.session.addresses
@@ -69,9 +76,15 @@ class Pages:
             line.split()[1] for line in done.stdout.splitlines() if line.startswith("token ")
         )
 
-    def runs(self) -> int:
-        """How many searches there have been."""
-        return self.stack.api.call("/api/v2/dags/landmark_search/dagRuns")["total_entries"]
+    def runs(self, dag_id: str = "landmark_search") -> int:
+        """How many searches there have been, or sweeps."""
+        return self.stack.api.call(f"/api/v2/dags/{dag_id}/dagRuns")["total_entries"]
+
+    def failures(self) -> dict[str, int]:
+        """The images that could not be used, and how often they have been tried."""
+        with psycopg.connect(self.stack.session.addresses.postgres.dsn) as connection:
+            rows = connection.execute("SELECT image_path, attempts FROM landmark_failures")
+            return dict(rows.fetchall())
 
     def call(self, path: str):
         """Ask Airflow about the search."""

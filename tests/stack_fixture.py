@@ -7,9 +7,11 @@ stops the stack, or a part of it, leaves it running again: others go on with it.
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -25,6 +27,43 @@ from stack.state import REPOSITORY, State
 from stack.supervisor import remaining_processes
 
 
+class StatsdServer:
+    """Takes what Airflow's processes send to StatsD, inside its `with` block.
+
+    Attributes
+    ----------
+    metrics : dict
+        By name without Airflow's prefix, each value as it was sent.
+    """
+
+    def __init__(self) -> None:
+        self.metrics: dict[str, list[str]] = {}
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.bind(("127.0.0.1", 0))
+
+    @property
+    def airflow_variables(self) -> dict[str, str]:
+        """What tells Airflow to send here."""
+        return {
+            "AIRFLOW__METRICS__STATSD_ON": "True",
+            "AIRFLOW__METRICS__STATSD_HOST": "127.0.0.1",
+            "AIRFLOW__METRICS__STATSD_PORT": str(self._socket.getsockname()[1]),
+        }
+
+    def _read(self) -> None:
+        while packet := self._socket.recv(65536):
+            for line in packet.decode().splitlines():
+                name, _, value = line.partition(":")
+                self.metrics.setdefault(name.removeprefix("airflow."), []).append(value)
+
+    def __enter__(self) -> StatsdServer:
+        threading.Thread(target=self._read, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.sendto(b"", self._socket.getsockname())  # ends `_read`
+
+
 @dataclass(frozen=True)
 class Stack:
     """A stack in a folder of its own, driven as a user drives it.
@@ -37,11 +76,14 @@ class Stack:
         Put before each command: to run it as somebody else.
     variables : dict
         Added to the environment of each command.
+    statsd : StatsdServer, optional
+        Where its metrics go.
     """
 
     folder: Path
     prefix: Sequence[str] = ()
     variables: dict[str, str] = field(default_factory=dict)
+    statsd: StatsdServer | None = None
 
     def run(self, *arguments: str, timeout_s: float = 600) -> subprocess.CompletedProcess[str]:
         """Run ``python -m stack`` with these arguments."""
@@ -103,8 +145,8 @@ def open_folder() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
     """A running stack, of this session of tests."""
-    with open_folder() as folder:
-        yield from _run_stack(Stack(folder))
+    with open_folder() as folder, StatsdServer() as statsd:
+        yield from _run_stack(Stack(folder, variables=statsd.airflow_variables, statsd=statsd))
 
 
 def _run_stack(stack: Stack) -> Iterator[Stack]:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+NOBODY = "http://127.0.0.1:9"  # discards whatever it is sent, if anything listens at all
 DAG_FILES = sorted((REPOSITORY / "dags").glob("*.py"))
 
 
@@ -145,13 +146,13 @@ def bucket(s3_server, prefix, monkeypatch):
     return fill
 
 
-def xcom(run, task_id):
+def xcom(run, task_id, key="return_value"):
     from airflow.models.xcom import XComModel
     from airflow.utils.session import create_session
 
     with create_session() as session:
         query = XComModel.get_many(
-            key="return_value",
+            key=key,
             run_id=run.run_id,
             dag_ids=run.dag_id,
             task_ids=task_id,
@@ -159,7 +160,18 @@ def xcom(run, task_id):
         return XComModel.deserialize_value(session.execute(query).scalars().one())
 
 
-def test_index_then_search(dags, bucket, photograph, s3, airflow):
+@pytest.fixture
+def least_rights(empty_database, with_role, monkeypatch):
+    """The tasks run as roles that may do only what they must; the owner has made the tables."""
+    empty_database.migrate()
+    for role in ("tasks", "reader"):
+        address = with_role(empty_database.conninfo, f"landmark_{role}")
+        monkeypatch.setenv(f"AIRFLOW_CONN_LANDMARK_{role.upper()}", address)
+    monkeypatch.setenv("LANDMARK_POSTGRES_CONN_ID", "landmark_tasks")
+    monkeypatch.setenv("LANDMARK_DASK_POSTGRES_CONN_ID", "landmark_reader")
+
+
+def test_index_then_search(dags, bucket, photograph, s3, least_rights):
     places = {f"images/{p}/{v}.jpg": photograph(p, v) for p in range(3) for v in range(3)}
     base = bucket({**places, "images/broken.jpg": b"broken", "query.jpg": photograph(1, -1)})
 
@@ -229,6 +241,18 @@ def test_a_missing_query_fails_in_one_line(dags, bucket, capfd):
     assert run.state == "failed" and states(run)["extract_query"] == "failed"
     reason = f"{base}nowhere.jpg: there is no such object; check the path"
     assert reason in "".join(capfd.readouterr())
+
+
+@pytest.mark.parametrize("path", ["s3://elsewhere/query.jpg", "s3://landmark/../elsewhere/q.jpg"])
+def test_a_query_outside_is_refused_before_anything_is_read(dags, bucket, path, monkeypatch, capfd):
+    bucket({})
+    monkeypatch.setenv("AIRFLOW_CONN_LANDMARK_POSTGRES", "postgresql://nobody@127.0.0.1:9/nothing")
+    nowhere = {"conn_type": "aws", "login": "x", "password": "y", "extra": {"endpoint_url": NOBODY}}
+    monkeypatch.setenv("AIRFLOW_CONN_LANDMARK_S3", json.dumps(nowhere))
+    run = dags["landmark_search"].test(run_conf={"image_path": path})
+    assert run.state == "failed" and states(run)["extract_query"] == "failed"
+    assert f"{path}: " in xcom(run, "extract_query", "reason")
+    assert "LANDMARK_QUERIES" in "".join(capfd.readouterr()) or ".." in path
 
 
 def states(run):

@@ -1,6 +1,9 @@
 """A sweep on real servers with the bundled model: from objects in S3 to rows in Postgres."""
 
+import io
+
 import pytest
+from PIL import Image
 
 from landmark.bucket import read_etag
 from landmark.errors import LandmarkError, UnusableImage
@@ -108,6 +111,45 @@ def test_a_batch_killed_in_the_middle_goes_on_where_it_stopped(
     assert finish_sweep(store, "s").indexed == 4
 
 
+def test_a_sweep_fails_where_more_images_failed_than_may(store, s3, prefix, photograph, extractor):
+    tiny = io.BytesIO()
+    Image.new("RGB", (20, 10)).save(tiny, "PNG")
+    base = prefix(
+        {
+            "good.jpg": photograph(1),
+            **{f"broken {number}.jpg": b"no photograph" for number in range(19)},
+            "tiny.png": tiny.getvalue(),
+        }
+    )
+    model = extractor.model.fingerprint
+    store.record_failure("s3://of/another/sweep.jpg", model, "e", "s3://of/another/sweep.jpg: old")
+    plan_sweep(store, s3, "s", model, base, "s3://r/", max_batches=9)
+    extract_batch(store, s3, extractor, "s", 0)
+    assert finish_sweep(store, "s", max_failed_share=0.96).failed == 20
+    with pytest.raises(LandmarkError) as error:
+        finish_sweep(store, "s", max_failed_share=0.95)
+    message = str(error.value)
+    assert "20 of 21 images failed, more than LANDMARK_MAX_FAILED_SHARE 0.95: 19 no i" in message
+    assert "| 1 too small" in message and "old" not in message and base not in message
+    assert "\n" not in message
+
+
+def test_of_few_images_all_may_fail(store, s3, prefix, extractor):
+    base = prefix({f"{number}.jpg": b"no photograph" for number in range(19)})
+    plan_sweep(store, s3, "s", extractor.model.fingerprint, base, "s3://r/", max_batches=9)
+    extract_batch(store, s3, extractor, "s", 0)
+    assert finish_sweep(store, "s", max_failed_share=0.5).failed == 19
+
+
+def test_the_log_names_batch_and_image(store, s3, prefix, extractor, caplog):
+    base = prefix({"broken.jpg": b"no photograph"})
+    plan_sweep(store, s3, "s", extractor.model.fingerprint, base, "s3://r/", max_batches=9)
+    with caplog.at_level("INFO"):
+        extract_batch(store, s3, extractor, "s", 0)
+    assert f"batch 1: {base}broken.jpg: " in caplog.text
+    assert "1 of 1 images of batch 1" in caplog.text
+
+
 def test_images_inside_the_results_are_refused(store, s3):
     with pytest.raises(LandmarkError, match="lies inside LANDMARK_RESULTS"):
         plan_sweep(store, s3, "s", "m", "s3://b/results/images/", "s3://b/results/", 9)
@@ -144,10 +186,6 @@ def test_a_query_that_changed_is_extracted_again(store, s3, prefix, photograph, 
 
 
 def test_a_missing_or_empty_query_is_named(store, s3, prefix, bundled_model):
-    import io
-
-    from PIL import Image
-
     buffer = io.BytesIO()
     Image.new("RGB", (200, 200), "grey").save(buffer, "PNG")
     base = prefix({"grey.png": buffer.getvalue(), "text.jpg": b"hello"})

@@ -60,7 +60,7 @@ if __name__ == "__main__":
 @pytest.fixture
 def api(tmp_path, monkeypatch, store) -> KubernetesApi:
     parts = conninfo_to_dict(store.conninfo)
-    names = {"host": "HOST", "port": "PORT", "user": "USER", "password": "PASSWORD"}
+    names = {key: key.upper() for key in ("host", "port", "user", "password")}
     secret = {f"PG{name}": str(parts[key]) for key, name in names.items()}
     secret["PGDATABASE"] = str(parts["dbname"])
     with kubernetes_api(tmp_path, ADDRESS, secret, str(PLUGINS)) as server:

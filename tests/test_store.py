@@ -131,7 +131,7 @@ def test_partitions_hold_every_image_once(store, make_view, size):
 
 
 def test_the_password_is_not_shown():
-    assert "secret" not in repr(Store("postgresql://me:secret@host/db"))
+    assert "secret" not in repr(Store("postgresql://me:secret@host/db"))  # pragma: allowlist secret
 
 
 # ---- sweeps -------------------------------------------------------------------------------------

@@ -323,9 +323,9 @@ def small_disk(bench: Bench) -> Iterator[None]:
     folder = bench.state.s3 / BUCKET / "results" / "full"
     folder.mkdir(parents=True, exist_ok=True)
     options = f"size={DISK_BYTES},mode=0755"
-    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], check=True)
+    subprocess.run(["/bin/mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], check=True)
     try:
         yield
     finally:
-        subprocess.run(["umount", "-l", folder], check=True)
+        subprocess.run(["/bin/umount", "-l", folder], check=True)
         folder.rmdir()

@@ -23,7 +23,7 @@ def become_scheduler() -> NoReturn:
     end_processes(left_workers())
     # It would listen on every interface; the UI reads the log files itself.
     command = [sys.executable, "-m", "airflow", "scheduler", "--skip-serve-logs"]
-    os.execv(command[0], command)
+    os.execv(command[0], command)  # noqa: S606
 
 
 def left_workers() -> list[psutil.Process]:

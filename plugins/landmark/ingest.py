@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
+from landmark import overview
 from landmark.bucket import ObjectMissing, S3Object, list_objects, read_etag, read_object
 from landmark.errors import LandmarkError, UnusableImage
 from landmark.extraction import Extractor, ModelConfig, load_extractor
@@ -37,6 +38,10 @@ IMAGE_SUFFIXES = frozenset(
 
 # Downloads run this far ahead of the model, so that it never waits for S3; each holds one image.
 DOWNLOADS_AHEAD = 8
+
+# Fewer never fail a sweep, whatever their share: of one new image, one may be broken.
+FAILURES_TO_TELL = 20
+REASONS_TOLD = 3
 
 
 def is_image(path: str) -> bool:
@@ -89,13 +94,19 @@ def plan_sweep(
     return batches
 
 
-def finish_sweep(store: Store, sweep: str) -> Sweep:
+def finish_sweep(store: Store, sweep: str, max_failed_share: float = 1) -> Sweep:
     """Say what a sweep did.
+
+    Parameters
+    ----------
+    max_failed_share : float
+        Of the images tried, 0 to 1.
 
     Raises
     ------
     LandmarkError
-        If some of its images are not settled: a batch failed.
+        If some of its images are not settled: a batch failed. If more failed than may, and at
+        least `FAILURES_TO_TELL`; counts their reasons.
     """
     result = store.finish_sweep(sweep)
     settled = result.indexed + result.failed + result.gone
@@ -114,6 +125,17 @@ def finish_sweep(store: Store, sweep: str) -> Sweep:
             f"{result.left} images of this sweep are left, since a batch failed; see its log, "
             f"then run landmark_index again: it goes on with them"
         )
+    tried = result.indexed + result.failed
+    if result.failed >= FAILURES_TO_TELL and result.failed > max_failed_share * tried:
+        reasons = overview.failures(store, sweep)
+        told = [f"{reason.images} {reason.reason}" for reason in reasons[:REASONS_TOLD]]
+        if others := sum(reason.images for reason in reasons[REASONS_TOLD:]):
+            told.append(f"{others} for other reasons")
+        raise LandmarkError(
+            f"{result.failed} of {tried} images failed, more than LANDMARK_MAX_FAILED_SHARE "
+            f"{max_failed_share:g}: {' | '.join(told)}; mend the cause, then run landmark_index "
+            f"with retry failures"
+        )
     return result
 
 
@@ -131,17 +153,17 @@ def extract_batch(store: Store, client: Any, extractor: Extractor, sweep: str, b
     work = store.unsettled(sweep, batch)
     model = extractor.model.fingerprint
     aggregation = store.current_aggregation(model)
-    progress = Progress(len(work), "images")
+    progress = Progress(len(work), f"images of batch {batch + 1}")
     for entry, download in _downloads(client, work):
         etag = entry.etag
         try:
             data, etag = download.result()
             features = extractor.extract(data, entry.path)
         except ObjectMissing as error:
-            logger.info("%s", error)
+            logger.info("batch %d: %s", batch + 1, error)
             store.settle_gone(sweep, entry.path)
         except LandmarkError as error:
-            logger.warning("%s", error)
+            logger.warning("batch %d: %s", batch + 1, error)
             store.record_failure(entry.path, model, etag, str(error), sweep)
         else:
             store.save(entry.path, model, etag, features, sweep, aggregation)

@@ -1,6 +1,7 @@
 """What the index page tells: images, models, failures by reason, growth, sweeps.
 
-Apart from `store`, since nothing here is needed to index or to search; reads only.
+Apart from `store`, since indexing and searching need nothing here but a sweep's reasons; reads
+only.
 """
 
 from __future__ import annotations
@@ -116,8 +117,8 @@ def newest(store: Store, model: str, images: int) -> list[str]:
         return [path for (path,) in rows]
 
 
-def failures(store: Store) -> list[Reason]:
-    """The failures of the index by their reason, the most frequent first.
+def failures(store: Store, sweep: str | None = None) -> list[Reason]:
+    """The failures of the index, or of one sweep, by their reason, the most frequent first.
 
     A message names its image first and has figures of it; without them the reason is left.
     """
@@ -127,14 +128,17 @@ def failures(store: Store) -> list[Reason]:
         "WITH named AS (SELECT image_path, reason, last_failed_at, regexp_replace("
         "  CASE WHEN starts_with(reason, image_path || ': ')"
         "   THEN substr(reason, length(image_path) + 3) ELSE reason END,"
-        "  '[0-9][0-9,.x]*', '…', 'g') AS kind FROM landmark_failures),"
+        "  '[0-9][0-9,.x]*', '…', 'g') AS kind FROM landmark_failures"
+        "  WHERE %(sweep)s::text IS NULL OR (image_path, model) IN"
+        "   (SELECT image_path, model FROM landmark_sweep_images"
+        "    JOIN landmark_sweeps USING (sweep) WHERE sweep = %(sweep)s AND outcome = 'failed')),"
         " numbered AS (SELECT *, row_number() OVER (PARTITION BY kind"
         "  ORDER BY last_failed_at DESC, image_path) AS number FROM named)"
         " SELECT kind AS reason, count(*) AS images, max(last_failed_at) AS last,"
         "  json_agg(json_build_object('image_path', image_path, 'reason', reason)"
-        "   ORDER BY number) FILTER (WHERE number <= %s) AS examples"
+        "   ORDER BY number) FILTER (WHERE number <= %(examples)s) AS examples"
         " FROM numbered GROUP BY kind ORDER BY count(*) DESC, kind",
-        [EXAMPLES],
+        {"sweep": sweep, "examples": EXAMPLES},
     )
 
 

@@ -107,7 +107,7 @@ def cluster_spec(name: str, settings: Settings, owner: dict[str, str] | None) ->
         image=settings.dask_image,
         n_workers=settings.dask_min_workers,
         resources={"requests": amounts, "limits": amounts},
-        env={"DASK_TEMPORARY_DIRECTORY": "/tmp"},
+        env={"DASK_TEMPORARY_DIRECTORY": "/tmp"},  # noqa: S108  # of the pod, whose only user is it
         # The rest of the memory is for the nanny.
         worker_command=["dask", "worker", "--nthreads=1", "--memory-limit=0.9"],
         idle_timeout=settings.dask_start_timeout_s + IDLE_AFTER_START_S,
@@ -117,7 +117,7 @@ def cluster_spec(name: str, settings: Settings, owner: dict[str, str] | None) ->
         spec["metadata"]["ownerReferences"] = [owner]
     scheduler, worker = (spec["spec"][part]["spec"] for part in ("scheduler", "worker"))
     # The template's `dask-scheduler` is a program that Dask no longer has.
-    scheduler["containers"][0]["args"] = ["dask", "scheduler", "--host", "0.0.0.0"]
+    scheduler["containers"][0]["args"] = ["dask", "scheduler", "--host", "0.0.0.0"]  # noqa: S104
     worker["containers"][0]["envFrom"] = [{"secretRef": {"name": settings.dask_secret}}]
     for pod in (scheduler, worker):
         pod["automountServiceAccountToken"] = False

@@ -151,6 +151,7 @@ def rank_table(
     shortlist: int = 1_000,
     parameters: MatchingParameters = MatchingParameters(),
     tell: Callable[[Progress], None] = lambda progress: None,
+    worker_store: Store | None = None,
 ) -> SearchResult:
     """Compare a query with the images of its model in the table.
 
@@ -169,6 +170,8 @@ def rank_table(
         How many are the nearest.
     tell : callable
         Told now and then how far it is.
+    worker_store : Store, optional
+        The same database as the workers reach it, such as by a role that may only read.
 
     Raises
     ------
@@ -179,7 +182,7 @@ def rank_table(
     with store.at_one_time() as frozen:
         return _rank_frozen_table(
             frozen, client, model, query, query_path, top_k, min_inliers, mode, shortlist,
-            parameters, tell,
+            parameters, tell, worker_store,
         )  # fmt: skip
 
 
@@ -195,6 +198,7 @@ def _rank_frozen_table(
     shortlist: int,
     parameters: MatchingParameters,
     tell: Callable[[Progress], None],
+    worker_store: Store | None,
 ) -> SearchResult:
     """`rank_table` of a store as it was at one time."""
     contents = store.contents(model, query_path, up_to=max(shortlist, EXHAUSTIVE_UP_TO) + 1)
@@ -209,9 +213,12 @@ def _rank_frozen_table(
     )
     common = {
         # Pods have the database's address and password of their own; Dask does not carry them.
-        "store": replace(store, conninfo="")
-        if getattr(client.cluster, "has_postgres_secret", False)
-        else store,
+        "store": replace(
+            Store("")
+            if getattr(client.cluster, "has_postgres_secret", False)
+            else worker_store or store,
+            snapshot=store.snapshot,
+        ),
         "model": model,
         # A task of its own, which the scheduler can do again: scattered data go with their workers.
         "query": client.submit(_itself, query, pure=False),

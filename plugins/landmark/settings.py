@@ -4,6 +4,7 @@ same names, which win where set (the DAGs pass them in; this module does not kno
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -14,6 +15,7 @@ from landmark.errors import LandmarkError
 
 PREFIX = "LANDMARK_"
 S3_PREFIX = r"^s3://[^/]+/(.*/)?$"
+EVERYWHERE = "s3://"
 QUANTITY = r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$"
 
 
@@ -44,6 +46,11 @@ class Settings(BaseSettings):
         description="Where photographs go that are uploaded to search for; unset: no uploads. "
         "Inside `images`, the nightly sweep indexes them all.",
     )
+    queries: Annotated[tuple[str, ...] | None, NoDecode] = Field(
+        None,
+        description="Where photographs may lie that are searched for: prefixes, comma separated; "
+        "`s3://` is everywhere. By default the buckets of `images` and `uploads`.",
+    )
     dask: str = Field(
         "local",
         pattern=r"^(local|kubernetes|(tcp|tls)://.+)$",
@@ -54,6 +61,11 @@ class Settings(BaseSettings):
         ge=0,
         description="MB of the table that each worker of a scheduler keeps in memory for the next "
         "search; by default a quarter of its memory limit.",
+    )
+    dask_postgres_conn_id: str | None = Field(
+        None,
+        description="Airflow connection that the workers are given, of a role that may only read; "
+        "unset: that of `postgres_conn_id`.",
     )
     dask_namespace: str = Field(
         "landmark", pattern=r"^[a-z0-9-]+$", description="Kubernetes: where the pods run."
@@ -95,6 +107,58 @@ class Settings(BaseSettings):
     max_distance: float | None = Field(
         None, gt=0, le=2, description="Largest distance between the descriptors of a match."
     )
+    max_failed_share: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="Of the images that a sweep has tried; where more fail, its summary fails.",
+    )
+
+    @property
+    def query_prefixes(self) -> tuple[str, ...]:
+        """Below which a photograph must lie to be searched for."""
+        if self.queries is not None:
+            return self.queries
+        homes = [home for home in (self.images, self.uploads) if home is not None]
+        return tuple(dict.fromkeys("/".join(home.split("/")[:3]) + "/" for home in homes))
+
+    def check_query(self, path: str) -> None:
+        """Refuse a path that may not be searched for, before anything of it is read.
+
+        The connection may read more than those who may trigger a search may see.
+
+        Raises
+        ------
+        LandmarkError
+            If it lies outside of `query_prefixes`, or has a part that some servers resolve.
+        """
+        if {".", ".."} & set(path.split("/")):
+            raise LandmarkError(f"{path}: has a part `.` or `..`; write the object's own path")
+        if not path.startswith(self.query_prefixes):
+            raise LandmarkError(
+                f"{path}: lies outside of LANDMARK_QUERIES {','.join(self.query_prefixes)}; "
+                f"copy it there, or add its folder to that setting"
+            )
+
+    @field_validator("queries", mode="before")
+    @classmethod
+    def _split_queries(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        return [part.strip() for part in value.split(",") if part.strip()]
+
+    @field_validator("queries")
+    @classmethod
+    def _check_queries(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if value == ():
+            raise ValueError("names no prefix; leave it unset for the default")
+        for prefix in value or ():
+            # Without the slash, s3://bucket/images would open s3://bucket/images-private/ too.
+            if prefix != EVERYWHERE and not re.match(S3_PREFIX, prefix):
+                raise ValueError(
+                    f"{prefix} is no prefix; write s3://bucket/ or s3://bucket/folder/"
+                )
+        return value
 
     @field_validator("dask_max_workers")
     @classmethod

@@ -215,7 +215,7 @@ class Store:
         Raises
         ------
         LandmarkError
-            If the tables are not there.
+            If the tables are not there, or the role lacks a right to them.
         """
         try:
             with connect(self.conninfo) as connection:
@@ -230,9 +230,13 @@ class Store:
                 f"{str(error).splitlines()[0]}: the tables are not there; "
                 f"run landmark_index once, or `python -m landmark.store`"
             ) from None
+        except psycopg.errors.InsufficientPrivilege as error:
+            raise _lacks_right(error) from None
 
     def migrate(self, last: int | None = None) -> list[str]:
         """Bring the schema up to date; what is applied already is left alone.
+
+        Only a role that has something to do here needs the right to create tables.
 
         Parameters
         ----------
@@ -244,27 +248,41 @@ class Store:
         list of str
             The migrations applied by this call, in order.
         """
-        with self.connect() as connection:
-            connection.execute("SELECT pg_advisory_xact_lock(%s)", [MIGRATION_LOCK])
-            connection.execute(
-                "CREATE TABLE IF NOT EXISTS landmark_migrations ("
-                "number integer PRIMARY KEY, name text NOT NULL, "
-                "applied_at timestamptz NOT NULL DEFAULT now())"
-            )
-            cursor = connection.execute("SELECT number FROM landmark_migrations")
-            applied = {number for (number,) in cursor}
-            names = []
-            for path in sorted(SQL.glob("[0-9]*.sql")):
-                number = int(path.name.split("_")[0])
-                if number in applied or (last is not None and number > last):
-                    continue
-                connection.execute(path.read_bytes())
+        files = {int(path.name.split("_")[0]): path for path in sorted(SQL.glob("[0-9]*.sql"))}
+        wanted = [number for number in files if last is None or number <= last]
+        if not set(wanted) - self._applied():
+            return []
+        names = []
+        try:
+            with psycopg.connect(self.conninfo, application_name="landmark") as connection:
+                connection.execute("SELECT pg_advisory_xact_lock(%s)", [MIGRATION_LOCK])
                 connection.execute(
-                    "INSERT INTO landmark_migrations (number, name) VALUES (%s, %s)",
-                    [number, path.stem],
+                    "CREATE TABLE IF NOT EXISTS landmark_migrations ("
+                    "number integer PRIMARY KEY, name text NOT NULL, "
+                    "applied_at timestamptz NOT NULL DEFAULT now())"
                 )
-                names.append(path.stem)
+                applied = _applied(connection)  # by another process meanwhile
+                for number in wanted:
+                    if number in applied:
+                        continue
+                    connection.execute(files[number].read_bytes())
+                    connection.execute(
+                        "INSERT INTO landmark_migrations (number, name) VALUES (%s, %s)",
+                        [number, files[number].stem],
+                    )
+                    names.append(files[number].stem)
+        except psycopg.errors.InsufficientPrivilege as error:
+            raise LandmarkError(
+                f"{str(error).splitlines()[0]}: the tables are missing or older than this version, "
+                f"and this role may not make them; run `python -m landmark.store postgresql://…` "
+                f"as their owner"
+            ) from None
         return names
+
+    def _applied(self) -> set[int]:
+        with self.connect() as connection:
+            row = connection.execute("SELECT to_regclass('landmark_migrations')").fetchone()
+            return _applied(connection) if row != (None,) else set()
 
     # ---- features -------------------------------------------------------------------------------
 
@@ -427,7 +445,7 @@ class Store:
                 return []
             values["wide"] = images << ((span // n).bit_length() - 1)
             rows = connection.execute(
-                "SELECT min(id), max(id), count(*), block FROM"
+                "SELECT min(id), max(id), count(*), block FROM"  # noqa: S608
                 " (SELECT id, CASE WHEN count(*) OVER (PARTITION BY id / %(wide)s) > %(images)s"
                 "   THEN id / %(images)s ELSE id / %(wide)s * %(wide)s / %(images)s END AS block"
                 f"  {selected}) AS numbered GROUP BY block ORDER BY block",
@@ -457,7 +475,7 @@ class Store:
                 # Every change of a row gives it another xmin. Another database restored under this
                 # address, or the counter's return after 2**32 transactions, another time.
                 rows = connection.execute(
-                    "SELECT id, xmin::text, indexed_at FROM landmarks"
+                    "SELECT id, xmin::text, indexed_at FROM landmarks"  # noqa: S608
                     f" WHERE model = %s AND image_path <> %s AND {where} ORDER BY id",
                     [model, except_path, *values],
                 )
@@ -471,7 +489,7 @@ class Store:
             # A COPY streams as a cursor does, at half the cost.
             cursor = connection.cursor()
             with cursor.copy(
-                "COPY (SELECT id, xmin::text, indexed_at, image_path, greatest(width, height),"
+                "COPY (SELECT id, xmin::text, indexed_at, image_path, greatest(width, height),"  # noqa: S608
                 " n_features, locations, descriptors, scales FROM landmarks"
                 f" WHERE model = %s AND image_path <> %s AND {where} ORDER BY id)"
                 " TO STDOUT (FORMAT BINARY)",
@@ -606,10 +624,23 @@ class Store:
 
     def drop_index(self, aggregation: int) -> None:
         """Drop the HNSW index of an aggregation, if there is one; searches go on meanwhile."""
-        with psycopg.connect(self.conninfo, autocommit=True) as connection:
+        with self._own() as connection:
             connection.execute(
                 sql.SQL("DROP INDEX CONCURRENTLY IF EXISTS {}").format(_index_name(aggregation))
             )
+
+    @contextmanager
+    def _own(self) -> Iterator[psycopg.Connection[Any]]:
+        """A connection for what only the tables' owner may do, each statement by itself."""
+        try:
+            with psycopg.connect(self.conninfo, autocommit=True) as connection:
+                yield connection
+        except psycopg.errors.InsufficientPrivilege as error:
+            raise LandmarkError(
+                f"{str(error).splitlines()[0]}: only the owner of the tables may make or drop the "
+                f"index of global descriptors; run `python -m landmark.shortlist MODEL "
+                f"postgresql://…` as that role"
+            ) from None
 
     def drop_aggregation(self, number: int) -> None:
         """Forget an aggregation and its index, unless an image uses it still."""
@@ -645,7 +676,7 @@ class Store:
         if self._has_index(aggregation.number):
             return False
         name = _index_name(aggregation.number)
-        with psycopg.connect(self.conninfo, autocommit=True) as connection:
+        with self._own() as connection:
             # What a killed build has left.
             connection.execute(sql.SQL("DROP INDEX CONCURRENTLY IF EXISTS {}").format(name))
             connection.execute(
@@ -889,6 +920,17 @@ def batch_size(images: int, max_batches: int, smallest: int = 128, largest: int 
     size = min(largest, max(smallest, -(-images // max_batches)))
     batches = min(max_batches, max(1, -(-images // size)))
     return max(1, min(largest, -(-images // batches)))
+
+
+def _applied(connection: psycopg.Connection[Any]) -> set[int]:
+    return {number for (number,) in connection.execute("SELECT number FROM landmark_migrations")}
+
+
+def _lacks_right(error: psycopg.errors.InsufficientPrivilege) -> LandmarkError:
+    return LandmarkError(
+        f"{str(error).splitlines()[0]}; connect as a role with the rights of "
+        f"include/sql/admin/roles.sql"
+    )
 
 
 def _settle(connection: psycopg.Connection[Any], sweep: str, image_path: str, outcome: str) -> None:

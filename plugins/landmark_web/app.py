@@ -27,7 +27,7 @@ from landmark.report import CONTACT_SHEET, JSON, PICTURE, TEXT, SearchResult, re
 from landmark.thumbnails import thumbnail
 from landmark_airflow import Landmark, connect
 from landmark_web import searching
-from landmark_web.runs import INDEX, SEARCH, STEPS, Run, find_run, recent_runs
+from landmark_web.runs import INDEX, SEARCH, STEPS, Run, find_run, recent_runs, trigger
 from landmark_web.templates import render
 
 STATIC = Path(__file__).resolve().parents[2] / "include" / "web" / "static"
@@ -62,6 +62,7 @@ read_searches = Depends(requires_access_dag("GET", DagAccessEntity.RUN, SEARCH))
 read_index = Depends(requires_access_dag("GET", DagAccessEntity.RUN, INDEX))
 read_any = Depends(requires_access_dag("GET", DagAccessEntity.RUN))
 may_search = requires_access_dag("POST", DagAccessEntity.RUN, SEARCH)
+may_index = requires_access_dag("POST", DagAccessEntity.RUN, INDEX)
 
 
 def same_origin(request: Request) -> None:
@@ -256,10 +257,19 @@ def pair_picture(request: Request, run_id: str, rank: int) -> Response:
 
 
 @app.get("/index", dependencies=[read_index])
-def show_index(request: Request) -> HTMLResponse:
+def show_index(request: Request, user: GetUserDep) -> HTMLResponse:
     """What the index holds, what could not be indexed, and the last sweeps."""
     known = _overview(int(time.monotonic() // OVERVIEW_S))
-    return HTMLResponse(render(request, "index.html", **known))
+    allowed = _allowed(request, user, may_index)
+    return HTMLResponse(render(request, "index.html", allowed=allowed, **known))
+
+
+@app.post("/index/retry", dependencies=[Depends(same_origin), Depends(may_index)])
+def retry_failures(request: Request, user: GetUserDep) -> RedirectResponse:
+    """Trigger a sweep that also tries the images again that failed."""
+    run_id = trigger(request, user, INDEX, {"retry_failures": True})
+    root = request.scope["root_path"]
+    return RedirectResponse(f"{root}/dags/{INDEX}/runs/{quote(run_id, safe='')}", 303)
 
 
 @app.get("/index/image", dependencies=[read_index])
@@ -322,16 +332,16 @@ def _searches(
         more=len(runs) > SEARCHES_A_PAGE,
         value={**searching.defaults(), **fields},
         error=error,
-        allowed=_allowed(request, user),
+        allowed=_allowed(request, user, may_search),
         uploads=_landmark().settings.uploads,
         upload_limit=searching.MAX_UPLOAD_BYTES,
     )
     return HTMLResponse(html, 400 if error else 200)
 
 
-def _allowed(request: Request, user: Any) -> bool:
+def _allowed(request: Request, user: Any, right: Callable[[Request, Any], None]) -> bool:
     try:
-        may_search(request, user)
+        right(request, user)
     except HTTPException:
         return False
     return True

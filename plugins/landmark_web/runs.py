@@ -1,18 +1,25 @@
-"""What Airflow knows of our runs: their parameters, their state, and what their tasks told."""
+"""What Airflow knows of our runs: parameters, state, what their tasks told; and how one starts."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from functools import cache
+from typing import Any, cast
 
+from airflow.api_fastapi.core_api.datamodels.dag_run import TriggerDAGRunPostBody
+from airflow.api_fastapi.core_api.routes.public.dag_run import trigger_dag_run
+from airflow.models.dagbag import DBDagBag
 from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
 from airflow.utils.session import create_session
+from fastapi import HTTPException, Request
 from sqlalchemy import select
 from sqlalchemy.orm import Session
+
+from landmark.errors import LandmarkError
 
 SEARCH, INDEX = "landmark_search", "landmark_index"
 
@@ -124,6 +131,29 @@ def recent_runs(dag_id: str, number: int, skipped: int = 0) -> list[Run]:
         ).all()
         told = _told(session, dag_id, [run.run_id for run in found])
         return [_run(run, told.get(run.run_id, {}), {}) for run in found]
+
+
+def trigger(request: Request, user: Any, dag_id: str, conf: dict[str, Any]) -> str:
+    """Start a run and return its id.
+
+    Raises
+    ------
+    LandmarkError
+        If Airflow does not allow it; the reason in one line.
+    """
+    body = TriggerDAGRunPostBody(logical_date=None, conf=conf)
+    try:
+        with create_session(scoped=False) as session:
+            # What Airflow's REST API does, with its checks of the DAG and of the params.
+            run = trigger_dag_run(dag_id, body, _dags(), user, session, request)
+            return cast("DagRun", run).run_id
+    except HTTPException as error:
+        raise LandmarkError(str(error.detail).splitlines()[0]) from None
+
+
+@cache
+def _dags() -> DBDagBag:
+    return DBDagBag()
 
 
 def _told(

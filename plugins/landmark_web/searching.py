@@ -6,15 +6,9 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
-from typing import Any, cast
+from typing import Any
 
-from airflow.api_fastapi.core_api.datamodels.dag_run import TriggerDAGRunPostBody
-from airflow.api_fastapi.core_api.routes.public.dag_run import trigger_dag_run
-from airflow.models.dagbag import DBDagBag
-from airflow.models.dagrun import DagRun
-from airflow.utils.session import create_session
-from fastapi import HTTPException, Request
+from fastapi import Request
 from starlette.datastructures import UploadFile
 
 from landmark.bucket import read_etag, write_object
@@ -22,7 +16,7 @@ from landmark.errors import LandmarkError
 from landmark.images import decode_image
 from landmark.ranking import MIN_INLIERS
 from landmark_airflow import Landmark
-from landmark_web.runs import SEARCH
+from landmark_web.runs import SEARCH, trigger
 
 MAX_UPLOAD_BYTES = 50_000_000
 #: Of the other fields and the form's own words.
@@ -97,19 +91,7 @@ def start(request: Request, user: Any, form: Form, landmark: Landmark) -> str:
         "add_to_index": "add_to_index" in form.fields,
     }
     conf["image_path"] = _upload(landmark, form) if form.name else path
-    body = TriggerDAGRunPostBody(logical_date=None, conf=conf)
-    try:
-        with create_session(scoped=False) as session:
-            # What Airflow's REST API does, with its checks of the DAG and of the params.
-            run = trigger_dag_run(SEARCH, body, _dags(), user, session, request)
-            return cast("DagRun", run).run_id
-    except HTTPException as error:
-        raise LandmarkError(str(error.detail).splitlines()[0]) from None
-
-
-@cache
-def _dags() -> DBDagBag:
-    return DBDagBag()
+    return trigger(request, user, SEARCH, conf)
 
 
 def _check_path(landmark: Landmark, path: str) -> None:
@@ -117,6 +99,7 @@ def _check_path(landmark: Landmark, path: str) -> None:
         raise LandmarkError("Give the path of a photograph, s3://bucket/key, or upload one.")
     if not re.match(r"s3://[^/]+/.+", path):
         raise LandmarkError(f"{path}: not a path in S3; write s3://bucket/key.")
+    landmark.settings.check_query(path)
     read_etag(landmark.s3, path)
 
 

@@ -1,0 +1,235 @@
+"""Who may reach what: paths that may be searched for, rights in Postgres, rights in S3."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+from botocore.exceptions import ClientError
+from s3_policy import Policy, keep_to
+
+from landmark import overview, report, search, shortlist
+from landmark.bucket import list_objects, read_object, write_object
+from landmark.errors import LandmarkError
+from landmark.ingest import extract_batch, finish_sweep, plan_sweep, query_features
+from landmark.settings import Settings, load_settings
+from landmark.store import Store
+from stack.s3 import S3
+from stack.state import REPOSITORY
+
+# ---- what may be searched for -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("prefixes", "path"),
+    [
+        (None, "s3://photos/images/a.jpg"),
+        (None, "s3://photos/elsewhere/a b é+%20.jpg"),
+        (None, "s3://other/uploads/a.jpg"),
+        ("s3://b/images/", "s3://b/images/a.jpg"),
+        ("s3://b/images/", "s3://b/images/..a/b..jpg"),
+        ("s3://x/, s3://b/images/", "s3://b/images/a//b.jpg"),
+        ("s3://", "s3://wherever/a.jpg"),
+    ],
+)
+def test_a_path_inside_may_be_searched_for(prefixes, path):
+    settings = Settings(
+        images="s3://photos/images/", uploads="s3://other/uploads/", queries=prefixes
+    )
+    settings.check_query(path)
+
+
+@pytest.mark.parametrize(
+    ("prefixes", "path"),
+    [
+        (None, "s3://elsewhere/a.jpg"),
+        (None, "s3://photos-private/a.jpg"),
+        (None, "s3://photos.evil/a.jpg"),
+        (None, "s3://Photos/a.jpg"),
+        (None, "s3:///photos/a.jpg"),
+        (None, "/etc/passwd"),
+        (None, "file:///etc/passwd"),
+        (None, ""),
+        ("s3://b/images/", "s3://b/images-private/a.jpg"),
+        ("s3://b/images/", "s3://b/images"),
+        ("s3://b/images/", "s3://b/a.jpg"),
+        ("s3://b/images/", "s3://b/images/../private/a.jpg"),
+        ("s3://b/images/", "s3://b/images/./a.jpg"),
+        ("s3://b/images/", "s3://b/images/x/.."),
+        ("s3://", "s3://b/../c/a.jpg"),
+        ("s3://", "/etc/passwd"),
+    ],
+)
+def test_a_path_outside_is_refused_with_the_setting_named(prefixes, path):
+    settings = Settings(
+        images="s3://photos/images/", uploads="s3://photos/uploads/", queries=prefixes
+    )
+    with pytest.raises(LandmarkError, match=r"LANDMARK_QUERIES|a part `\.` or") as refused:
+        settings.check_query(path)
+    assert "\n" not in str(refused.value) and str(refused.value).startswith(path)
+
+
+@pytest.mark.parametrize(
+    "prefixes", ["s3://b/images", "s3://b", "b/images/", "s3:///x/", "/etc/", ","]
+)
+def test_what_is_no_prefix_is_no_setting(prefixes):
+    with pytest.raises(LandmarkError, match="LANDMARK_QUERIES="):
+        load_settings({"LANDMARK_QUERIES": prefixes}.get)
+
+
+# ---- what a path cannot do ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "'; DROP TABLE landmarks; --.jpg",
+        "%s %(path)s %.jpg",
+        "$(touch x) `touch x` | touch x.jpg",
+        "\\'\"\n\t.jpg",
+        "_%.jpg",
+    ],
+)
+def test_a_path_is_nothing_but_a_path(store, make_view, dask_client, name):
+    path = "s3://b/" + name
+    store.save("s3://b/other.jpg", "m", "e", make_view(1, 1))
+    store.save(path, "m", "e", make_view(1))
+    store.record_failure(path + ".x", "m", "e", "no image")
+    assert overview.knows(store, path) and overview.knows(store, path + ".x")
+    assert store.find(path, "m")[1].to_bytes() == make_view(1).to_bytes()
+    for query, other in (("s3://b/other.jpg", path), (path, "s3://b/other.jpg")):
+        result = search.rank_table(store, dask_client, "m", make_view(1, 2), query, 10)
+        assert [match.image_path for match in result.matches] == [other]
+    # A prefix is one too: only what begins with it is removed.
+    store.plan_sweep(path, "m", path, [], 9)
+    assert store.find(path, "m") is None and store.find("s3://b/other.jpg", "m") is not None
+    assert not overview.knows(store, path + ".x")
+
+
+# ---- rights in Postgres -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def running(store, with_role):
+    """The database of this test as the DAGs' tasks see it."""
+    return Store(with_role(store.conninfo, "landmark_tasks"))
+
+
+def test_a_role_that_may_not_create_finds_nothing_to_migrate(running):
+    assert running.migrate() == []
+
+
+def test_a_role_that_may_not_create_says_who_must_migrate(empty_database, with_role):
+    empty_database.migrate(last=1)
+    running = Store(with_role(empty_database.conninfo, "landmark_tasks"))
+    with pytest.raises(LandmarkError, match=r"permission denied.*as their owner$"):
+        running.migrate()
+    # Tables that the owner adds later need no new grant.
+    assert len(empty_database.migrate()) >= 3 and running.migrate() == []
+    running.record_failure("s3://b/a.jpg", "m", "e", "no image")
+    assert running.aggregations("m") == []
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE TABLE own (id integer)",
+        "DROP TABLE landmarks",
+        "TRUNCATE landmarks",
+        "ALTER TABLE landmarks ADD COLUMN own integer",
+        "DELETE FROM landmark_migrations",
+        "CREATE ROLE own",
+        "COPY landmarks TO PROGRAM 'cat'",
+    ],
+)
+def test_the_tasks_may_not(running, statement):
+    with (
+        pytest.raises(psycopg.errors.InsufficientPrivilege),
+        psycopg.connect(running.conninfo) as connection,
+    ):
+        connection.execute(statement)
+
+
+def test_a_worker_may_read_features_and_nothing_else(store, with_role, make_view):
+    store.save("s3://b/a.jpg", "m", "e", make_view(1))
+    reader = Store(with_role(store.conninfo, "landmark_reader"))
+    (image,) = reader.read_partition("m", range(10))
+    assert image.image_path == "s3://b/a.jpg"
+    for table in ("landmark_failures", "landmark_sweeps", "landmark_migrations"):
+        with (
+            pytest.raises(LandmarkError, match=f"{table}; connect as a role"),
+            reader.connect() as connection,
+        ):
+            connection.execute(f"SELECT FROM {table}")
+    with pytest.raises(LandmarkError, match="permission denied for table landmarks"):
+        reader.save("s3://b/a.jpg", "m", "e", make_view(2))
+
+
+def test_only_the_owner_builds_the_index_of_a_large_table(running, store, make_view, monkeypatch):
+    for number in range(20):
+        running.save(f"s3://b/{number}.jpg", "m", "e", make_view(number))
+    monkeypatch.setattr(shortlist, "EXHAUSTIVE_UP_TO", 5)
+    with pytest.raises(LandmarkError, match=r"only the owner of the tables .* landmark\.shortlist"):
+        shortlist.describe_table(running, "m", measure=True)
+    assert running.described(running.current_aggregation("m").number) == 20
+    shortlist.describe_table(store, "m")
+    assert shortlist.describe_table(running, "m") == 0  # nothing is left to build
+
+
+# ---- rights in S3 -------------------------------------------------------------------------------
+
+
+def test_indexing_and_searching_need_no_more_than_the_policy_and_all_of_it(
+    store, running, with_role, s3_server, prefix, photograph, bundled_model, extractor, dask_client
+):
+    base = prefix(
+        {
+            **{f"images/{place}/{view}.jpg": photograph(place, view) for place in (1, 2)
+               for view in range(3)},
+            "images/broken.jpg": b"no photograph",
+            "private/a.jpg": photograph(9),
+            "images-private/a.jpg": photograph(9),
+        }
+    )  # fmt: skip
+    name = base.removeprefix("s3://")
+    text = (REPOSITORY / "docs" / "s3-policy.json").read_text()
+    for folder in ("images/", "results/", "uploads/"):
+        text = text.replace(f'"{folder}', f'"{name.partition("/")[2]}{folder}')
+    for bucket in ("PHOTOGRAPHS", "RESULTS"):
+        text = text.replace(bucket + "/", name).replace(bucket, "landmark")
+    policy = Policy(text)
+    with keep_to(policy, s3_server.port) as address:
+        restricted = S3(int(address.rsplit(":", 1)[1]), s3_server.access_key, s3_server.secret_key)
+        client = restricted.client()
+        images, results = base + "images/", base + "results/"
+        batches = plan_sweep(running, client, "s", bundled_model.fingerprint, images, results, 9)
+        for batch in range(len(batches)):
+            extract_batch(running, client, extractor, "s", batch)
+        assert finish_sweep(running, "s")[-4:-1] == (6, 1, 0)
+        assert shortlist.describe_table(running, bundled_model.fingerprint) == 6
+
+        query = base + "uploads/query.jpg"
+        write_object(client, query, photograph(2, -1), "image/jpeg")
+        features = query_features(running, client, bundled_model, query, add_to_index=True)
+        folder = report.result_folder(results, "run")
+        report.write_query(client, folder, features)
+        result = search.rank_table(
+            running, dask_client, bundled_model.fingerprint, features, query, 10,
+            worker_store=Store(with_role(store.conninfo, "landmark_reader")),
+        )  # fmt: skip
+        report.write_result(client, folder, result)
+        assert search.draw_best(running, client, folder) >= 3
+        assert {match.image_path for match in result.matches[:3]} == {
+            f"{images}2/{view}.jpg" for view in range(3)
+        }
+        assert policy.refused == [] and policy.used == policy.granted
+
+        for path in (base + "private/a.jpg", base + "images-private/a.jpg", "s3://other/a.jpg"):
+            with pytest.raises(LandmarkError, match="AccessDenied; give the connection's user"):
+                read_object(client, path)
+        for outside in (base, base + "images-private/", base + "results/", "s3://landmark/"):
+            with pytest.raises(LandmarkError, match="AccessDenied"):
+                list(list_objects(client, outside))
+        with pytest.raises(LandmarkError, match="AccessDenied"):
+            write_object(client, images + "new.jpg", b"", "image/jpeg")
+        with pytest.raises(ClientError, match="403|Forbidden|AccessDenied"):
+            client.delete_object(Bucket="landmark", Key=images.split("/", 3)[3] + "1/0.jpg")
