@@ -154,8 +154,8 @@ def fill_rows(store: Store, model: str, images: int) -> None:
     """
     with store.connect() as connection:
         connection.execute(
-            "INSERT INTO landmark_aggregations (model, dimensions, images) VALUES (%s, 256, 1)",
-            [model],
+            "INSERT INTO landmark_aggregations (model, dimensions, images) VALUES (%s, 256, %s)",
+            [model, images],
         )
         connection.execute(
             "INSERT INTO landmarks (image_path, model, etag, width, height, n_features,"

@@ -16,6 +16,7 @@ from landmark import bulk
 from landmark.cluster import open_client
 from landmark.errors import LandmarkError
 from landmark.features import LocalFeatures
+from landmark.memory import peak_mb, reset_peak
 from landmark.ranking import MIN_INLIERS
 from landmark.report import SearchResult
 from landmark.search import MatchingParameters, rank_images, rank_table
@@ -110,7 +111,7 @@ def _measure_mode(
 ) -> dict[str, Any]:
     """One mode at one size, on fresh workers, so that their peak memory is this mode's own."""
     queries = photographs[: plan.queries]
-    _reset_peak()
+    reset_peak()
     with open_client("local") as client:
         _search(store, client, queries[0], mode, plan)  # workers import, pages warm up
         before = _pages(store)
@@ -125,7 +126,7 @@ def _measure_mode(
             found += len(views & {match.image_path for match in result.matches})
             wanted += len(views)
         pages = _pages(store) - before
-        workers = client.run(_peak_mb)
+        workers = client.run(peak_mb)
     figures = {
         "images": size,
         "mode": mode,
@@ -133,7 +134,7 @@ def _measure_mode(
         "rows_read": compared,
         "bytes_read": pages * PAGE_BYTES // len(queries),
         "views_found": found / wanted,
-        "task_and_scheduler_mb": _peak_mb(),
+        "task_and_scheduler_mb": peak_mb(),
         "worker_mb": max(workers.values()),
     }
     if mode == "exhaustive":
@@ -226,18 +227,6 @@ def _pages(store: Store) -> int:
         ).fetchone()
     assert row is not None
     return int(row[0])
-
-
-def _reset_peak() -> None:
-    """Let this process's peak memory count from now on."""
-    Path("/proc/self/clear_refs").write_text("5")
-
-
-def _peak_mb() -> float:
-    """The most memory of this process since it started or `_reset_peak`."""
-    status = Path("/proc/self/status").read_text()
-    peak_kb = next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]
-    return int(peak_kb) / 1000
 
 
 # ---- table and plot -----------------------------------------------------------------------------
