@@ -9,10 +9,10 @@
 `matching` and `extract` measure DELF's own beside ours. `search` and `ingest` need
 `PYTHONPATH=plugins:include`: they start a Postgres of their own, fill it with rows, and remove it;
 with --json FILE.json they also write the figures as a table, FILE.md. `search` makes its rows of
-the images' features (`landmark.bulk`; 150 KB each) and draws a plot, FILE.png. `ingest` sweeps
---count images, each of DIR's again where it has fewer, from an S3 server of its own, batch by batch
-in turn with the bare model on the decoded images; then it plans sweeps of --keys made-up keys
-against as many rows (1 KB each).
+the images' features (`landmark.bulk`; 150 KB each) and draws a plot, FILE.png. `ingest` plans
+sweeps of --keys made-up keys against as many rows (1 KB each); then it sweeps --count images, those
+of DIR over again where it has fewer, from an S3 server of its own, in turn with the bare model on
+the decoded images.
 """
 
 from __future__ import annotations
@@ -261,9 +261,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         model = resolve_model(settings)
         if options.what == "ingest":
             chosen = choose_images(options.images, options.count)
-            figures = measure_ingest(
-                load_extractor(model), list(islice(cycle(chosen), options.count)), options.keys
-            )
+            files = list(islice(cycle(chosen), options.count))
+            figures = measure_ingest(model, files, options.keys)
             if options.json:
                 options.json.with_suffix(".md").write_text(ingest_table(figures))
             return {"model": model.fingerprint, **figures}

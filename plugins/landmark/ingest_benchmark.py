@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 
 from landmark.errors import LandmarkError
-from landmark.extraction import Extractor
+from landmark.extraction import Extractor, ModelConfig, load_extractor
 from landmark.images import decode_image
 from landmark.ingest import extract_batch, finish_sweep, plan_sweep
 from landmark.memory import watched_memory
@@ -24,14 +24,15 @@ logger = logging.getLogger(__name__)
 
 # Airflow's default of core.max_map_length.
 MAX_BATCHES = 1024
+SWEEP = "measured"
 MODEL, OTHER_MODEL = "planned-1", "planned-2"
 BUCKET, KEYS_A_PAGE = "planned", 1000
 # Of these parts of a bucket one is new, one has changed, one is gone.
 PARTS = 100
 
 
-def measure_ingest(extractor: Extractor, files: Sequence[Path], keys: int) -> dict[str, Any]:
-    """Extract a sweep of `files` end to end, and plan sweeps of `keys` images, on own servers.
+def measure_ingest(model: ModelConfig, files: Sequence[Path], keys: int) -> dict[str, Any]:
+    """Plan sweeps of `keys` images, and extract a sweep of `files` end to end, on own servers.
 
     Returns
     -------
@@ -52,18 +53,18 @@ def measure_ingest(extractor: Extractor, files: Sequence[Path], keys: int) -> di
             "the embedded servers are not to be imported; run with PYTHONPATH=plugins:include"
         ) from None
     with start_postgres() as postgres:
-        with start_s3() as s3:
-            throughput = _measure_throughput(
-                Store(postgres.create_database("extracted")), s3.client(), extractor, files
-            )
+        # First, as the task that plans has no TensorFlow in its memory.
         plans = _measure_plans(Store(postgres.create_database("planned")), keys)
+        with start_s3() as s3:
+            store = Store(postgres.create_database("extracted"))
+            throughput = _measure_throughput(store, s3.client(), load_extractor(model), files)
     return {**throughput, "keys": keys, "plans": plans}
 
 
 def _measure_throughput(
     store: Store, client: Any, extractor: Extractor, files: Sequence[Path]
 ) -> dict[str, Any]:
-    """Batch by batch, the bare model and then the batch, so that both meet the same machine."""
+    """A batch and the bare model in turn, so that both meet the same machine."""
     store.migrate()
     prefix = "s3://landmark/images/"
     paths = {}
@@ -72,30 +73,37 @@ def _measure_throughput(
         client.put_object(Bucket="landmark", Key=f"images/{key}", Body=file.read_bytes())
         paths[prefix + key] = file
     batches = plan_sweep(
-        store, client, "benchmark", extractor.model.fingerprint, prefix, "s3://none/", MAX_BATCHES
+        store, client, SWEEP, extractor.model.fingerprint, prefix, "s3://none/", MAX_BATCHES
     )
     seconds = {"model": 0.0, "batch": 0.0}
     peaks: list[dict[str, float]] = []
-    for batch, images in enumerate(batches):
-        decoded = []
-        for entry in store.unsettled("benchmark", batch):
-            data = paths[entry.path].read_bytes()
-            side_px = extractor.model.max_image_size_px
-            decoded.append(decode_image(data, entry.path, side_px).pixels)
+
+    def run_model(batch_files: Sequence[Path]) -> None:
+        side_px = extractor.model.max_image_size_px
+        decoded = [decode_image(f.read_bytes(), str(f), side_px).pixels for f in batch_files]
         extractor.network(decoded[0], extractor.model)  # nothing timed is a first time
         started = time.perf_counter()
         for pixels in decoded:
             extractor.network(pixels, extractor.model)
         seconds["model"] += time.perf_counter() - started
-        del decoded, pixels
+
+    def run_batch(batch: int) -> None:
         gc.collect()
         with watched_memory() as most:
             started = time.perf_counter()
-            extract_batch(store, client, extractor, "benchmark", batch)
+            extract_batch(store, client, extractor, SWEEP, batch)
             seconds["batch"] += time.perf_counter() - started
         peaks.append(most)
+
+    for batch, images in enumerate(batches):
+        batch_files = [paths[entry.path] for entry in store.unsettled(SWEEP, batch)]
+        if batch % 2:  # the second of the two meets images that the model has met
+            run_batch(batch)
+        run_model(batch_files)
+        if not batch % 2:
+            run_batch(batch)
         logger.info("batch %d of %d, %d images, measured", batch + 1, len(batches), images)
-    sweep = finish_sweep(store, "benchmark")
+    sweep = finish_sweep(store, SWEEP)
     return {
         "ratio": seconds["model"] / seconds["batch"],
         "images": len(files),
