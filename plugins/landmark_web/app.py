@@ -399,7 +399,7 @@ def _overview(moment: int) -> dict[str, Any]:
     try:
         current = registry.searched_model(store, settings).fingerprint
     except LandmarkError:
-        current = next((one.model for one in models if one.searched or one.images), "")
+        current = max(models, key=lambda one: (one.searched, one.images)).model if models else ""
     row = next((one for one in models if one.model == current and one.images), None)
     return {
         "settings": settings,
