@@ -95,8 +95,8 @@ def landmark_index() -> None:
         from landmark_airflow import landmark
 
         get_current_context()["batch_name"] = f"batch {batch + 1}, {images} images"
-        with landmark() as (_, store, s3):
-            extractor = extraction.load_extractor(registry.sweep_model(store, run_id))
+        with landmark() as (settings, store, s3):
+            extractor = extraction.load_extractor(registry.sweep_model(store, settings, run_id))
             return ingest.extract_batch(store, s3, extractor, run_id, batch)
 
     @task(
@@ -118,8 +118,8 @@ def landmark_index() -> None:
         from landmark import registry, shortlist
         from landmark_airflow import landmark
 
-        with landmark() as (_, store, _):
-            model = registry.sweep_model(store, run_id)
+        with landmark() as (settings, store, _):
+            model = registry.sweep_model(store, settings, run_id)
             return shortlist.describe_table(store, model.fingerprint)
 
     @task(execution_timeout=timedelta(minutes=10))

@@ -57,7 +57,7 @@ def run(store, s3):
         model = resolve_model(chosen)
         registry.register(store, model)
         planned = plan_sweep(store, s3, name, model.fingerprint, base, "s3://r/", max_batches)
-        extractor = load_extractor(registry.sweep_model(store, name))
+        extractor = load_extractor(registry.sweep_model(store, chosen, name))
         for batch in range(len(planned))[:batches]:
             extract_batch(store, s3, extractor, name, batch)
         if batches is None:
@@ -151,14 +151,23 @@ def test_a_model_that_no_image_suits_is_not_switched_to(store, run, prefix, old,
     assert searched(store, new) == fingerprint(old)
 
 
-def test_a_sweep_keeps_its_model_whatever_the_settings_become(store, s3, bucket, old):
+def test_a_sweep_keeps_its_model_whatever_the_settings_become(store, s3, bucket, old, new):
     model = resolve_model(old)
     registry.register(store, model)
     plan_sweep(store, s3, "s", model.fingerprint, bucket, "s3://r/", 9)
-    assert registry.sweep_model(store, "s") == model
-    assert registry.sweep_model(store, "s").fingerprint == model.fingerprint
+    for chosen in (old, new):
+        planned = registry.sweep_model(store, chosen, "s")
+        assert planned == model and planned.fingerprint == model.fingerprint
     with pytest.raises(LandmarkError, match="'t' was never planned.*run landmark_index again"):
-        registry.sweep_model(store, "t")
+        registry.sweep_model(store, old, "t")
+
+
+def test_the_same_model_may_lie_elsewhere_on_each_machine(store, s3, bucket, old, tmp_path):
+    registry.register(store, resolve_model(old))
+    plan_sweep(store, s3, "s", fingerprint(old), bucket, "s3://r/", 9)
+    (tmp_path / "other-machine").mkdir()
+    moved = settings(shutil.move(old.model, tmp_path / "other-machine" / "old"))
+    assert load_extractor(registry.sweep_model(store, moved, "s")).model.handle == moved.model
 
 
 def test_going_back_takes_effect_at_once_by_command(store, run, bucket, old, new):

@@ -131,17 +131,18 @@ def searched_model(store: Store, settings: Settings) -> ModelConfig:
     return ModelConfig.from_record(record, model)
 
 
-def sweep_model(store: Store, sweep: str) -> ModelConfig:
-    """The model that a sweep was planned for, whatever the settings are by now.
+def sweep_model(store: Store, settings: Settings, sweep: str) -> ModelConfig:
+    """The model that a sweep was planned for, even if it is not that of the settings any more.
 
     Raises
     ------
     LandmarkError
-        If there is no such sweep, or its model was removed.
+        If there is no such sweep, its model was removed, or that of the settings cannot be read.
     """
+    wanted = resolve_model(settings)
     with store.connect() as connection:
         row = connection.execute(
-            "SELECT config, model FROM landmark_sweeps JOIN landmark_models USING (model)"
+            "SELECT model, config FROM landmark_sweeps JOIN landmark_models USING (model)"
             " WHERE sweep = %s AND config IS NOT NULL",
             [sweep],
         ).fetchone()
@@ -149,7 +150,9 @@ def sweep_model(store: Store, sweep: str) -> ModelConfig:
         raise LandmarkError(
             f"sweep {sweep!r} was never planned, or its model was removed; run landmark_index again"
         )
-    return ModelConfig.from_record(*row)
+    model, record = row
+    # The settings' own may lie elsewhere on this machine than where the sweep was planned.
+    return wanted if wanted.fingerprint == model else ModelConfig.from_record(record, model)
 
 
 def switch_after(store: Store, sweep: str) -> bool:
