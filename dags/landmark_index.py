@@ -9,6 +9,8 @@ Brings the table `landmarks` in line with the bucket prefix `LANDMARK_IMAGES`: p
 3. `summarise` says what the sweep did and updates the asset `landmarks`.
 4. `describe_images` gives a global descriptor to every image that has none, from its local
    features in the table. When the table has grown tenfold, what these are made by is measured anew.
+5. `switch_model` lets searches use the model, if it is another than before and nothing is left to
+   extract.
 
 An image that cannot be used ends in `landmark_failures` with its reason; it is tried again once it
 changes, or with *retry failures*. A sweep that was killed goes on where it stopped when it is run
@@ -62,16 +64,18 @@ def landmark_index() -> None:
         """Compare the bucket with the table; return the batches to extract."""
         from airflow.sdk.configuration import conf
 
-        from landmark import extraction, ingest
+        from landmark import extraction, ingest, registry
         from landmark_airflow import landmark
 
         with landmark() as (settings, store, s3):
             store.migrate()
+            model = extraction.resolve_model(settings)
+            registry.register(store, model)
             batches = ingest.plan_sweep(
                 store,
                 s3,
                 sweep=run_id,
-                model=extraction.resolve_model(settings).fingerprint,
+                model=model.fingerprint,
                 images=settings.images,
                 results=settings.results,
                 max_batches=conf.getint("core", "max_map_length"),
@@ -88,13 +92,13 @@ def landmark_index() -> None:
         """Extract the features of one batch; every image is committed by itself."""
         from airflow.sdk import get_current_context
 
-        from landmark import extraction, ingest
+        from landmark import extraction, ingest, registry
         from landmark_airflow import landmark
         from landmark_metrics import send_batch
 
         get_current_context()["batch_name"] = f"batch {batch + 1}, {images} images"
         with landmark() as (settings, store, s3):
-            extractor = extraction.load_extractor(extraction.resolve_model(settings))
+            extractor = extraction.load_extractor(registry.sweep_model(store, settings, run_id))
             started = time.monotonic()
             settled = ingest.extract_batch(store, s3, extractor, run_id, batch)
             send_batch(settled, time.monotonic() - started)
@@ -118,17 +122,29 @@ def landmark_index() -> None:
                 send_sweep(store, run_id)
 
     @task(trigger_rule=TriggerRule.NONE_FAILED, execution_timeout=timedelta(hours=6))
-    def describe_images() -> int:
+    def describe_images(run_id: str) -> int:
         """Describe what the table has and a shortlist would miss; return how many images."""
-        from landmark import extraction, shortlist
+        from landmark import registry, shortlist
         from landmark_airflow import landmark
 
         with landmark() as (settings, store, _):
-            return shortlist.describe_table(store, extraction.resolve_model(settings).fingerprint)
+            model = registry.sweep_model(store, settings, run_id)
+            return shortlist.describe_table(store, model.fingerprint)
 
-    plan, summary, described = plan_sweep(), summarise(), describe_images()
-    extract_batch.expand_kwargs(plan) >> [summary, described]
-    for step in (plan, summary, described):
+    @task(execution_timeout=timedelta(minutes=10))
+    def switch_model(run_id: str) -> bool:
+        """Let searches use the model if it lacks nothing; return whether they do from now on."""
+        from landmark import registry
+        from landmark_airflow import landmark
+
+        with landmark() as (_, store, _):
+            return registry.switch_after(store, run_id)
+
+    plan, summary, described, switched = (
+        plan_sweep(), summarise(), describe_images(), switch_model()
+    )  # fmt: skip
+    extract_batch.expand_kwargs(plan) >> [summary, described] >> switched
+    for step in (plan, summary, described, switched):
         step.operator.operator_extra_links = (RunLink(),)  # type: ignore[attr-defined]
 
 

@@ -101,28 +101,32 @@ from landmark_airflow import RunLink
 )
 def landmark_search() -> None:
     @task
-    def extract_query(run_id: str, params: dict[str, Any]) -> dict[str, str]:
+    def extract_query(run_id: str, params: dict[str, Any]) -> dict[str, Any]:
         """Put the query's features into the index, and beside the result to come."""
-        from landmark import extraction, ingest, report
+        from landmark import ingest, registry, report
         from landmark_airflow import landmark
 
         with landmark() as (settings, store, s3):
             settings.check_query(params["image_path"])
             store.migrate()
             folder = report.result_folder(settings.results, run_id, params["results_path"])
-            model = extraction.resolve_model(settings)
+            model = registry.searched_model(store, settings)
             features = ingest.query_features(
                 store, s3, model, params["image_path"], params["add_to_index"]
             )
             report.write_query(s3, folder, features)
-            return {"folder": folder, "model": model.fingerprint}
+            return {
+                "folder": folder,
+                "model": model.fingerprint,
+                "max_distance": model.max_distance,
+            }
 
     @task
-    def rank_matches(query: dict[str, str], params: dict[str, Any]) -> dict[str, Any]:
+    def rank_matches(query: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
         """Compare the query with every image over Dask; write the ranked txt and json."""
         from airflow.sdk import get_current_context
 
-        from landmark import extraction, report, search
+        from landmark import report, search
         from landmark.cluster import open_client
         from landmark_airflow import landmark, worker_store
         from landmark_metrics import send_search
@@ -141,7 +145,7 @@ def landmark_search() -> None:
                 params["min_inliers"],
                 params["mode"],
                 params["shortlist"] or settings.shortlist,
-                search.MatchingParameters(extraction.resolve_model(settings).max_distance),
+                search.MatchingParameters(query["max_distance"]),
                 tell=lambda progress: push("progress", progress.figures),
                 worker_store=worker_store(settings),
             )
@@ -150,7 +154,7 @@ def landmark_search() -> None:
         return answer
 
     @task
-    def draw_matches(query: dict[str, str]) -> int:
+    def draw_matches(query: dict[str, Any]) -> int:
         """Draw the inliers of the best matches; return the number of pictures."""
         from landmark import search
         from landmark_airflow import landmark

@@ -121,6 +121,44 @@ def save_garden_model(
     return path
 
 
+def save_model_like_delg(path: Path, local: Path, cells: int = 4) -> Path:
+    """The signature of export_local_and_global_model.py round a real model's local features.
+
+    Its global descriptor of an image, one a scale, is how the colours are spread over it.
+    """
+    module = tf.Module()
+    module.local = tf.saved_model.load(str(local))
+
+    def both(input_image, input_scales, input_max_feature_num, input_abs_thres, scale_indices):
+        image = tf.cast(input_image, tf.float32) / 255
+        found = module.local.signatures["default"](
+            image=image,
+            image_scales=input_scales,
+            max_feature_num=input_max_feature_num,
+            score_threshold=input_abs_thres,
+        )
+        spread = tf.reshape(tf.image.resize(image, [cells, cells], antialias=True), [1, -1])
+        spread -= tf.reduce_mean(spread)
+        return {
+            "boxes": tf.concat([found["locations"] - 1, found["locations"] + 1], axis=1),
+            "features": found["descriptors"],
+            "scales": found["feature_scales"],
+            "scores": found["attention"][:, None],
+            "global_descriptors": spread * tf.gather(input_scales, scale_indices)[:, None],
+        }
+
+    signature = [
+        tf.TensorSpec([None, None, 3], tf.uint8, "input_image"),
+        tf.TensorSpec([None], tf.float32, "input_scales"),
+        tf.TensorSpec([], tf.int32, "input_max_feature_num"),
+        tf.TensorSpec([], tf.float32, "input_abs_thres"),
+        tf.TensorSpec([None], tf.int32, "input_global_scales_ind"),
+    ]
+    function = tf.function(both, input_signature=signature)
+    tf.saved_model.save(module, str(path), signatures={"serving_default": function})
+    return path
+
+
 def save_garden_model_v1(path: Path) -> Path:
     """As DELF's first releases: a TensorFlow 1 graph with names for tensors, no signature."""
     with _graph_with_old_loops() as graph:

@@ -76,6 +76,30 @@ def test_searches_are_measured_at_every_size_on_a_postgres_of_their_own(
     assert Image.open(out.with_suffix(".png")).size == (760, 480)
 
 
+def test_a_sweep_is_measured_beside_the_bare_model_and_plans_against_rows(
+    tmp_path, photograph, monkeypatch
+):
+    monkeypatch.setenv("LANDMARK_MODEL", str(BUNDLED_MODEL))
+    for place in range(2):
+        (tmp_path / f"{place}.jpg").write_bytes(photograph(place, side=160))
+    out = tmp_path / "ingest.json"
+    options = ["--images", str(tmp_path), "--count", "5", "--keys", "2000", "--json", str(out)]
+    assert main(["ingest", *options]) == 0
+    figures = json.loads(out.read_text())
+    assert figures["images"] == figures["indexed"] == 5
+    assert figures["ratio"] == pytest.approx(
+        figures["images_per_second"] / figures["model_images_per_second"]
+    )
+    assert figures["peak_mb"] > 300 and figures["peak_postgres_mb"] > 10
+    nothing, little, everything = figures["plans"]
+    counts = ("seen", "new", "changed", "removed", "batches")
+    assert [nothing[name] for name in counts] == [2000, 0, 0, 0, 0]
+    assert [little[name] for name in counts] == [2000, 20, 20, 20, 1]
+    assert [everything[name] for name in counts] == [2000, 2000, 0, 0, 16]
+    assert all(plan["seconds"] > 0 and plan["process_mb"] > 50 for plan in figures["plans"])
+    assert "| 2,000 | nothing new |" in out.with_suffix(".md").read_text()
+
+
 def test_a_folder_without_images_is_named(tmp_path, capsys):
     assert main(["matching", "--images", str(tmp_path)]) == 1
     assert f"{tmp_path}: fewer than two images" in capsys.readouterr().err

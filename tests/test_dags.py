@@ -185,8 +185,11 @@ def test_index_then_search(dags, bucket, photograph, s3, least_rights):
         1,
     )
 
+    assert xcom(run, "switch_model") is True
+
     again = dags["landmark_index"].test()
     assert again.state == "success" and xcom(again, "summarise")["indexed"] == 0
+    assert xcom(again, "switch_model") is False
     assert states(again)["extract_batch"] == "skipped"
 
     run = dags["landmark_search"].test(run_conf={"image_path": base + "query.jpg"})
@@ -222,6 +225,31 @@ def test_index_then_search(dags, bucket, photograph, s3, least_rights):
     )
     assert run.state == "success"
     assert len(read(s3, base + "results/mine/matches.txt").splitlines()) == 8
+
+
+def test_a_new_model_takes_over_when_it_has_every_image(
+    dags, bucket, photograph, monkeypatch, postgres
+):
+    """The same model with fewer features is another; a batch limit makes it take two sweeps."""
+    database = postgres.create_database("landmark_switch")
+    monkeypatch.setenv("AIRFLOW_CONN_LANDMARK_POSTGRES", database)
+    base = bucket({f"images/{place}.jpg": photograph(place) for place in range(3)})
+    query = {"image_path": base + "images/1.jpg"}
+
+    def searched_with():
+        return xcom(dags["landmark_search"].test(run_conf=query), "extract_query")["model"]
+
+    dags["landmark_index"].test()
+    old = searched_with()
+    monkeypatch.setenv("LANDMARK_MAX_FEATURES", "300")
+    monkeypatch.setenv("AIRFLOW__CORE__MAX_MAP_LENGTH", "1")
+    with monkeypatch.context() as patch:
+        patch.setattr("landmark.store.batch_size", lambda images, most: min(2, images) or 1)
+        run = dags["landmark_index"].test()
+    assert (xcom(run, "summarise")["postponed"], xcom(run, "switch_model")) == (1, False)
+    assert searched_with() == old
+    assert xcom(dags["landmark_index"].test(), "switch_model") is True
+    assert searched_with() != old
 
 
 def test_a_search_of_an_empty_index_fails_and_says_what_to_run(

@@ -150,6 +150,27 @@ def test_the_log_names_batch_and_image(store, s3, prefix, extractor, caplog):
     assert "1 of 1 images of batch 1" in caplog.text
 
 
+def test_what_airflow_cannot_map_is_said_and_taken_by_the_next_sweep(
+    store, s3, prefix, photograph, extractor, monkeypatch, caplog
+):
+    monkeypatch.setattr("landmark.store.batch_size", lambda images, most: 2)
+    base = prefix({f"{number}.jpg": photograph(number, side=64) for number in range(3)})
+    model = extractor.model.fingerprint
+    with caplog.at_level("WARNING"):
+        assert plan_sweep(store, s3, "1", model, base, "s3://r/", max_batches=1) == [2]
+    assert "1 images are left for the next sweep" in caplog.text
+    extract_batch(store, s3, extractor, "1", 0)
+    caplog.clear()
+    assert finish_sweep(store, "1").postponed == 1
+    assert "1 images are left for the next sweep" in caplog.text
+    caplog.clear()
+    assert plan_sweep(store, s3, "2", model, base, "s3://r/", max_batches=1) == [1]
+    assert caplog.text == ""
+    extract_batch(store, s3, extractor, "2", 0)
+    assert finish_sweep(store, "2").indexed == 1
+    assert store.contents(model).images == 3
+
+
 def test_images_inside_the_results_are_refused(store, s3):
     with pytest.raises(LandmarkError, match="lies inside LANDMARK_RESULTS"):
         plan_sweep(store, s3, "s", "m", "s3://b/results/images/", "s3://b/results/", 9)

@@ -75,7 +75,7 @@ def test_a_migration_that_fails_leaves_nothing(empty_database, monkeypatch, tmp_
 
 def test_without_tables_the_remedy_is_named(empty_database):
     with pytest.raises(LandmarkError, match="run landmark_index once"):
-        empty_database.models()
+        empty_database.contents(MODEL)
 
 
 def test_features_come_back_as_they_were_saved(store, make_view):
@@ -108,7 +108,6 @@ def test_models_do_not_mix(store, make_view):
     store.save("s3://b/a", MODEL, "1", make_view(1))
     store.save("s3://b/a", "other", "1", make_view(1, d=4))
     store.save("s3://b/b", "other", "1", make_view(2, d=4))
-    assert store.models() == [("other", 2), (MODEL, 1)]
     assert store.contents(MODEL).images == 1
     assert store.contents(MODEL, "s3://b/a").newest is None
     assert [p.images for p in store.partitions(MODEL, 10)] == [1]
@@ -238,6 +237,39 @@ def test_never_more_batches_than_airflow_maps(store):
     assert plan(store, *names, max_batches=2) == [256, 256]
     sweep = store.finish_sweep("sweep")
     assert (sweep.new, sweep.postponed, sweep.left) == (700, 188, 512)
+
+
+def test_what_one_sweep_leaves_the_next_takes(store, make_view):
+    names = [f"{number:04d}" for number in range(700)]
+    taken = []
+    for _ in range(3):
+        plan(store, *names, max_batches=1)
+        batch = store.unsettled("sweep", 0)
+        for entry in batch:
+            store.save(entry.path, MODEL, entry.etag, make_view(1, n=1), "sweep")
+        sweep = store.finish_sweep("sweep")
+        taken.append((len(batch), sweep.postponed, sweep.left))
+    assert taken == [(256, 444, 0), (256, 188, 0), (188, 0, 0)]
+    assert plan(store, *names, max_batches=1) == [] and len(paths(store)) == 700
+
+
+def test_a_plan_that_is_repeated_replaces_itself(store, make_view):
+    assert plan(store, "a", "b", "c") == [3]
+    store.save(PREFIX + "a", MODEL, "1", make_view(1), "sweep")
+    assert plan(store, "a", "b", "d") == [2]
+    assert [entry.path for entry in store.unsettled("sweep", 0)] == [PREFIX + "b", PREFIX + "d"]
+    sweep = store.finish_sweep("sweep")
+    assert (sweep.seen, sweep.new, sweep.left) == (3, 2, 2)
+
+
+def test_a_sweep_of_one_model_leaves_the_other_but_for_what_is_gone(store, make_view):
+    for name in ("a", "gone"):
+        store.save(PREFIX + name, "other", "1", make_view(1))
+    store.record_failure(PREFIX + "b", "other", "1", "why")
+    assert plan(store, "a", "b") == [2]
+    assert store.finish_sweep("sweep").removed == 1
+    assert rows(store, "SELECT image_path, model FROM landmarks") == [(PREFIX + "a", "other")]
+    assert rows(store, "SELECT model FROM landmark_failures") == [("other",)]
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,18 @@
-"""What it costs to compare two images and to extract features, beside DELF; what a search costs.
+"""What it costs to compare two images, to extract features, to search, and to index.
 
     OMP_NUM_THREADS=1 python -m landmark.benchmark matching [--images DIR] [--json FILE]
     python -m landmark.benchmark extract [--images DIR] [--json FILE]
     OMP_NUM_THREADS=1 python -m landmark.benchmark search [--images DIR] [--json FILE]
         [--sizes 1000,10000] [--nearest-sizes 10000,100000,1000000] [--shortlist N] [--queries N]
+    python -m landmark.benchmark ingest [--images DIR] [--json FILE] [--count 500] [--keys 1000000]
 
-`search` needs `PYTHONPATH=plugins:include`: it starts a Postgres of its own, fills it with rows
-made of the images' features (`landmark.bulk`; 150 KB each), and removes it. With --json FILE.json
-it also writes the figures as a table and a plot, FILE.md and FILE.png.
+`matching` and `extract` measure DELF's own beside ours. `search` and `ingest` need
+`PYTHONPATH=plugins:include`: they start a Postgres of their own, fill it with rows, and remove it;
+with --json FILE.json they also write the figures as a table, FILE.md. `search` makes its rows of
+the images' features (`landmark.bulk`; 150 KB each) and draws a plot, FILE.png. `ingest` plans
+sweeps of --keys made-up keys against as many rows (1 KB each); then it sweeps --count images, those
+of DIR over again where it has fewer, from an S3 server of its own, in turn with the bare model on
+the decoded images.
 """
 
 from __future__ import annotations
@@ -32,6 +37,8 @@ from landmark.extraction import ModelConfig, load_extractor, resolve_model
 from landmark.features import FeatureExtractor, LocalFeatures
 from landmark.images import decode_image
 from landmark.ingest import is_image
+from landmark.ingest_benchmark import measure_ingest
+from landmark.ingest_benchmark import to_table as ingest_table
 from landmark.matching import INT8_TILES, QueryDescriptors, putative_matches
 from landmark.models import DELF_DEFAULTS
 from landmark.progress import Progress
@@ -49,8 +56,8 @@ STREAMED_IMAGES = 1000
 REFERENCE_IMAGES = 10
 
 
-def choose_images(folder: Path) -> list[Path]:
-    """Images taken evenly from all below a folder.
+def choose_images(folder: Path, most: int = IMAGES) -> list[Path]:
+    """Up to `most` images, taken evenly from all below a folder.
 
     Raises
     ------
@@ -60,7 +67,7 @@ def choose_images(folder: Path) -> list[Path]:
     files = sorted(file for file in folder.rglob("*") if file.is_file() and is_image(file.name))
     if len(files) < 2:
         raise LandmarkError(f"{folder}: fewer than two images; name another folder with --images")
-    evenly = np.linspace(0, len(files) - 1, min(IMAGES, len(files)), dtype=int)
+    evenly = np.linspace(0, len(files) - 1, min(most, len(files)), dtype=int)
     return [files[index] for index in evenly]
 
 
@@ -239,18 +246,27 @@ def _buffer_bytes(query: LocalFeatures, images: Sequence[StoredImage]) -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The program; returns its exit status."""
     parser = figures_parser("landmark.benchmark", __doc__)
-    parser.add_argument("what", choices=["matching", "extract", "search"])
+    parser.add_argument("what", choices=["matching", "extract", "search", "ingest"])
     parser.add_argument("--images", type=Path, default=GALLERY, metavar="DIR")
     parser.add_argument("--sizes", type=_sizes, default=(1_000, 10_000), metavar="N,N")
     parser.add_argument("--nearest-sizes", type=_sizes, default=(10_000, 100_000), metavar="N,N")
     parser.add_argument("--shortlist", type=int, metavar="N")
     parser.add_argument("--queries", type=int, default=5, metavar="N")
+    parser.add_argument("--count", type=int, default=500, metavar="N")
+    parser.add_argument("--keys", type=int, default=1_000_000, metavar="N")
     options = parser.parse_args(arguments)
 
     def measure() -> dict[str, Any]:
-        files = choose_images(options.images)
         settings = load_settings()
         model = resolve_model(settings)
+        if options.what == "ingest":
+            chosen = choose_images(options.images, options.count)
+            files = list(islice(cycle(chosen), options.count))
+            figures = measure_ingest(model, files, options.keys)
+            if options.json:
+                options.json.with_suffix(".md").write_text(ingest_table(figures))
+            return {"model": model.fingerprint, **figures}
+        files = choose_images(options.images)
         if options.what == "extract":
             return {"model": model.fingerprint, **measure_extraction(model, files)}
         extractor, parameters = load_extractor(model), MatchingParameters(model.max_distance)

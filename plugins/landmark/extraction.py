@@ -149,6 +149,11 @@ def load_extractor(model: ModelConfig) -> Extractor:
 @lru_cache(maxsize=2)  # two, for a comparison of models
 def _load_extractor(model: ModelConfig, fingerprint: str) -> Extractor:
     # The fingerprint is part of the key, so that a long-lived worker notices a model trained anew.
+    if model.directory and not model.directory.is_dir():
+        raise LandmarkError(
+            f"model {model.handle}: no such folder on {socket.gethostname()}; put {fingerprint} "
+            f"back there"
+        )
     found = replace(model).fingerprint  # a copy without the value computed before
     if found != fingerprint:
         raise LandmarkError(

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-from landmark import overview
+from landmark import overview, registry
 from landmark.bucket import ObjectMissing, S3Object, list_objects, read_etag, read_object
 from landmark.errors import LandmarkError, UnusableImage
 from landmark.extraction import Extractor, ModelConfig, load_extractor
@@ -91,6 +91,7 @@ def plan_sweep(
     listing = list_images(client, images, results)
     batches = store.plan_sweep(sweep, model, images, listing, max_batches, retry_failures)
     logger.info("%d images to extract in %d batches", sum(batches), len(batches))
+    _warn_of_postponed(store.sweep(sweep))
     return batches
 
 
@@ -118,8 +119,7 @@ def finish_sweep(store: Store, sweep: str, max_failed_share: float = 1) -> Sweep
     )  # fmt: skip
     if result.gone:
         logger.info("%d images were deleted after they were listed", result.gone)
-    if result.postponed:
-        logger.warning("%d images are left for the next sweep: too many for one", result.postponed)
+    _warn_of_postponed(result)
     if result.left:
         raise LandmarkError(
             f"{result.left} images of this sweep are left, since a batch failed; see its log, "
@@ -189,7 +189,7 @@ def query_features(
         features = found[1]
     else:
         data, etag = read_object(client, path)
-        features = load_extractor(model).extract(data, path)
+        features = _load_for_search(model).extract(data, path)
         if add_to_index:
             aggregation = store.current_aggregation(model.fingerprint)
             store.save(path, model.fingerprint, etag, features, aggregation=aggregation)
@@ -200,6 +200,24 @@ def query_features(
         )
     logger.info("%d features of %s", len(features), path)
     return features
+
+
+def _load_for_search(model: ModelConfig) -> Extractor:
+    try:
+        return load_extractor(model)
+    except LandmarkError as error:
+        raise LandmarkError(
+            f"{error}; or let searches use another model: `{registry.COMMAND} use MODEL`"
+        ) from error
+
+
+def _warn_of_postponed(sweep: Sweep) -> None:
+    if sweep.postponed:
+        logger.warning(
+            "%d images are left for the next sweep, as Airflow maps no more batches: it takes them "
+            "tonight, or at once if you trigger landmark_index again",
+            sweep.postponed,
+        )
 
 
 def _downloads(

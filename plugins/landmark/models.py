@@ -7,7 +7,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -78,6 +78,20 @@ class ModelConfig:
             digest.update(len(part).to_bytes(8, "little"))
             digest.update(part)
         return f"{_readable_name(self.handle)}-{digest.hexdigest()[:12]}"
+
+    def record(self) -> dict[str, Any]:
+        """What JSON can hold, and `from_record` reads; a local folder by its full path."""
+        return {**asdict(self), "handle": str(self.directory or self.handle)}
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any], fingerprint: str) -> ModelConfig:
+        """A model as it was when images were extracted with it.
+
+        Its files are not looked at: `load_extractor` checks whether they are the same still.
+        """
+        model = cls(**{**record, "image_scales": tuple(record["image_scales"])})
+        vars(model)["fingerprint"] = fingerprint  # instead of computing it
+        return model
 
     @property
     def directory(self) -> Path | None:

@@ -1,4 +1,4 @@
-"""What the index page tells: images, models, failures by reason, growth, sweeps.
+"""What the index page tells: the newest images, failures by reason, growth, sweeps.
 
 Apart from `store`, since indexing and searching need nothing here but a sweep's reasons; reads
 only.
@@ -18,15 +18,6 @@ Row = TypeVar("Row")
 
 #: A reason's examples.
 EXAMPLES = 12
-
-
-class Model(NamedTuple):
-    """What the table holds of one model."""
-
-    model: str
-    images: int
-    features: int
-    newest: datetime
 
 
 class Day(NamedTuple):
@@ -85,24 +76,13 @@ def _read(store: Store, kind: type[Row], query: LiteralString, values: Any = Non
         return cursor.execute(query, values).fetchall()
 
 
-def models(store: Store) -> list[Model]:
-    """Each model that has features, most images first."""
-    return _read(
-        store,
-        Model,
-        "SELECT model, count(*) AS images, sum(n_features)::bigint AS features,"
-        " max(indexed_at) AS newest FROM landmarks GROUP BY model ORDER BY 2 DESC, 1",
-    )
-
-
 def growth(store: Store, model: str) -> list[Day]:
     """The model's images at the end of each day that brought some, oldest first."""
     return _read(
         store,
         Day,
-        "SELECT day, sum(images) OVER (ORDER BY day)::bigint AS images FROM"
-        " (SELECT (indexed_at AT TIME ZONE 'UTC')::date AS day, count(*) AS images"
-        "  FROM landmarks WHERE model = %s GROUP BY 1) AS days ORDER BY day",
+        "SELECT day, sum(sum(images)) OVER (ORDER BY day)::bigint AS images FROM landmark_counts"
+        " WHERE model = %s GROUP BY day HAVING sum(images) > 0 ORDER BY day",
         [model],
     )
 

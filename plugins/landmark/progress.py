@@ -61,10 +61,10 @@ class Progress:
         now = time.monotonic()
         if not self.done:
             return
-        if self.done < self.total and now - self._logged < self._interval_s:
+        if self.done != self.total and now - self._logged < self._interval_s:
             return
         self._logged = now
-        left = timedelta(seconds=round((self.total - self.done) / self.rate))
+        left = timedelta(seconds=round(max(0, self.total - self.done) / self.rate))
         logger.info(
             "%d of %d %s, %.1f/s, %s left", self.done, self.total, self.what, self.rate, left
         )

@@ -13,6 +13,7 @@ import numpy as np
 from dask.distributed import Client, Future, as_completed
 from numpy.typing import NDArray
 
+from landmark import registry
 from landmark.bucket import read_object, write_object
 from landmark.errors import LandmarkError
 from landmark.features import LocalFeatures
@@ -471,7 +472,8 @@ def _rank_partition(
 
 
 def _nothing_to_compare(store: Store, model: str) -> str:
-    others = ", ".join(f"{name} ({images} images)" for name, images in store.models())
+    known = [known for known in registry.known_models(store) if known.images]
+    others = ", ".join(f"{known.model} ({known.images} images)" for known in known)
     if not others:
         return "the table landmarks is empty; run landmark_index first"
     return (

@@ -17,6 +17,7 @@ from landmark.cluster import open_client
 from landmark.connections import close_idle
 from landmark.errors import LandmarkError
 from landmark.features import LocalFeatures
+from landmark.memory import peak_mb, reset_peak
 from landmark.ranking import MIN_INLIERS
 from landmark.report import SearchResult
 from landmark.search import MatchingParameters, rank_images, rank_table
@@ -111,7 +112,7 @@ def _measure_mode(
 ) -> dict[str, Any]:
     """One mode at one size, on fresh workers, so that their peak memory is this mode's own."""
     queries = photographs[: plan.queries]
-    _reset_peak()
+    reset_peak()
     with open_client("local") as client:
         _search(store, client, queries[0], mode, plan)  # workers import, pages warm up
         client.run(close_idle)
@@ -128,7 +129,7 @@ def _measure_mode(
             wanted += len(views)
         client.run(close_idle)
         pages = _pages(store) - before
-        workers = client.run(_peak_mb)
+        workers = client.run(peak_mb)
     figures = {
         "images": size,
         "mode": mode,
@@ -136,7 +137,7 @@ def _measure_mode(
         "rows_read": compared,
         "bytes_read": pages * PAGE_BYTES // len(queries),
         "views_found": found / wanted,
-        "task_and_scheduler_mb": _peak_mb(),
+        "task_and_scheduler_mb": peak_mb(),
         "worker_mb": max(workers.values()),
     }
     if mode == "exhaustive":
@@ -230,18 +231,6 @@ def _pages(store: Store) -> int:
         ).fetchone()
     assert row is not None
     return int(row[0])
-
-
-def _reset_peak() -> None:
-    """Let this process's peak memory count from now on."""
-    Path("/proc/self/clear_refs").write_text("5")
-
-
-def _peak_mb() -> float:
-    """The most memory of this process since it started or `_reset_peak`."""
-    status = Path("/proc/self/status").read_text()
-    peak_kb = next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]
-    return int(peak_kb) / 1000
 
 
 # ---- table and plot -----------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from landmark import registry
 from landmark.aggregation import Aggregation
 from landmark.errors import LandmarkError
 from landmark.features import LocalFeatures
@@ -50,6 +51,8 @@ EXPANDED_BY = 10
 def describe_table(store: Store, model: str, measure: bool = False) -> int:
     """Give every image of a model a global descriptor of the model's current aggregation.
 
+    One process at a time; another waits.
+
     Parameters
     ----------
     model : str
@@ -62,6 +65,11 @@ def describe_table(store: Store, model: str, measure: bool = False) -> int:
     int
         The images described by this call.
     """
+    with store.alone(f"describing images of {model}"):
+        return _describe_table(store, model, measure)
+
+
+def _describe_table(store: Store, model: str, measure: bool) -> int:
     aggregation = _current(store, model, measure)
     if aggregation is None:
         logger.info("no global descriptors yet: too few images of the model %s", model)
@@ -72,7 +80,7 @@ def describe_table(store: Store, model: str, measure: bool = False) -> int:
         described = _describe(store, model, aggregation)
     for old in store.aggregations(model)[1:]:
         store.drop_aggregation(old.number)
-    if store.described(aggregation.number, EXHAUSTIVE_UP_TO + 1) > EXHAUSTIVE_UP_TO:
+    if store.described(model, aggregation.number, EXHAUSTIVE_UP_TO + 1) > EXHAUSTIVE_UP_TO:
         logger.info("indexing global descriptors")
         store.build_index(aggregation, INDEX_MEMORY_MB)
     logger.info("%d images described", described)
@@ -106,22 +114,23 @@ def _current(store: Store, model: str, measure: bool) -> NumberedAggregation | N
 
 def _describe(store: Store, model: str, aggregation: NumberedAggregation) -> int:
     assert aggregation.parameters is not None
-    progress = Progress(
-        store.contents(model).images - store.described(aggregation.number), "images described"
-    )
-    last = 0
-    while True:
-        last, images = store.undescribed(model, aggregation.number, last, ROWS_AT_ONCE)
-        if not images:
-            return progress.done
-        store.save_descriptions(
-            aggregation.number,
-            [
-                (number, etag, aggregation.parameters.describe(found) if len(found) else None)
-                for number, etag, found in images
-            ],
-        )
-        progress.add(len(images))
+    # What nothing has described, and what an older aggregation has; never a look at all the rest.
+    others = [None, *(old.number for old in store.aggregations(model)[1:])]
+    left = sum(store.described(model, other) for other in others)
+    progress = Progress(left, "images described")
+    for other in others:
+        last = 0
+        while images := store.described_by(model, other, last, ROWS_AT_ONCE):
+            store.save_descriptions(
+                aggregation.number,
+                [
+                    (number, etag, aggregation.parameters.describe(found) if len(found) else None)
+                    for number, etag, found in images
+                ],
+            )
+            last = images[-1][0]
+            progress.add(len(images))
+    return progress.done
 
 
 class Shortlist:
@@ -199,9 +208,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     store = Store(options.database)
     try:
         store.migrate()
-        if not store.contents(options.model, up_to=1).images:
-            models = ", ".join(name for name, _ in store.models()) or "none"
-            raise LandmarkError(f"{options.model}: the table has no such model; it has {models}")
+        registry.known_model(store, options.model)
         describe_table(store, options.model, options.measure)
     except LandmarkError as error:
         print(error, file=sys.stderr)

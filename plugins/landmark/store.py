@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import heapq
+import logging
+import time
 from collections.abc import Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -26,10 +28,14 @@ from landmark.errors import LandmarkError
 from landmark.features import LocalFeatures
 from landmark.row_cache import RowCache
 
+logger = logging.getLogger(__name__)
+
 SQL = Path(__file__).resolve().parents[2] / "include" / "sql"
 
-# Any fixed number does: it keeps two processes from migrating at once.
+# Any fixed number does: it keeps two processes from migrating at once, and is the class of locks
+# that keep them from other work.
 MIGRATION_LOCK = 0x6C616E64
+LOCK_POLL_S = 2.0
 
 # Of what `read_partition` selects.
 ROW_TYPES = ("int8", "text", "timestamptz", "text", "int4", "int4", "bytea", "bytea", "bytea")
@@ -284,6 +290,17 @@ class Store:
             row = connection.execute("SELECT to_regclass('landmark_migrations')").fetchone()
             return _applied(connection) if row != (None,) else set()
 
+    @contextmanager
+    def alone(self, work: str) -> Iterator[None]:
+        """Wait until no other process is at work of this name; whoever dies lets go of it."""
+        with psycopg.connect(self.conninfo, autocommit=True) as connection:
+            # Waiting inside Postgres would keep an index from being built concurrently.
+            lock = "SELECT pg_try_advisory_lock(%s, hashtext(%s))"
+            while connection.execute(lock, [MIGRATION_LOCK, work]).fetchone() != (True,):
+                logger.info("waiting for another process: %s", work)
+                time.sleep(LOCK_POLL_S)
+            yield
+
     # ---- features -------------------------------------------------------------------------------
 
     def find(self, image_path: str, model: str) -> tuple[str, LocalFeatures] | None:
@@ -420,13 +437,6 @@ class Store:
         assert row is not None
         return Contents(*row)
 
-    def models(self) -> list[tuple[str, int]]:
-        """Each model that has features here, and its number of images, most first."""
-        with self.connect() as connection:
-            return connection.execute(
-                "SELECT model, count(*) FROM landmarks GROUP BY model ORDER BY 2 DESC, 1"
-            ).fetchall()
-
     def partitions(self, model: str, images: int, except_path: str = "") -> list[Partition]:
         """The model's rows as ranges of id with at most so many images each.
 
@@ -560,30 +570,28 @@ class Store:
             )
             return sorted(number for (number,) in rows)
 
-    def undescribed(
-        self, model: str, aggregation: int, after_id: int, images: int
-    ) -> tuple[int, list[tuple[int, str, NDArray[np.float16]]]]:
-        """The next images of the model that the aggregation has not described.
+    def described_by(
+        self, model: str, aggregation: int | None, after_id: int, images: int
+    ) -> list[tuple[int, str, NDArray[np.float16]]]:
+        """The next images that one of the model's aggregations has described, or None of them.
 
         Returns
         -------
-        int
-            The last id looked at; `after_id` if there is none left.
         list of tuple
             Id, etag, and descriptors float16 [n, d] of each, by id.
         """
+        where, values = _described_by(model, aggregation)
         with self.connect() as connection:
             rows = (
                 connection.cursor(binary=True)
                 .execute(
-                    "SELECT id, etag, n_features, descriptors FROM landmarks WHERE model = %s"
-                    " AND aggregation IS DISTINCT FROM %s AND id > %s ORDER BY id LIMIT %s",
-                    [model, aggregation, after_id, images],
+                    "SELECT id, etag, n_features, descriptors FROM landmarks"  # noqa: S608
+                    f" WHERE {where} AND id > %(after)s ORDER BY id LIMIT %(images)s",
+                    {**values, "after": after_id, "images": images},
                 )
                 .fetchall()
             )
-        found = [(row[0], row[1], _array(row[3], "<f2", row[2])) for row in rows]
-        return (found[-1][0] if found else after_id), found
+        return [(row[0], row[1], _array(row[3], "<f2", row[2])) for row in rows]
 
     def undescribed_ids(self, model: str, images: int, except_path: str = "") -> list[int]:
         """At most so many of the model's images that nothing has described yet, ascending."""
@@ -651,16 +659,22 @@ class Store:
             return
         self.drop_index(number)
 
-    def described(self, aggregation: int, up_to: int | None = None) -> int:
-        """How many images have a global descriptor of this aggregation, counted up to a number."""
+    def described(self, model: str, aggregation: int | None, up_to: int | None = None) -> int:
+        """How many images one of the model's aggregations, or None of them, has described.
+
+        Parameters
+        ----------
+        up_to : int, optional
+            Count no further.
+        """
+        where, values = _described_by(model, aggregation)
         with self.connect() as connection:
-            row = connection.execute(
-                "SELECT count(*) FROM (SELECT FROM landmarks WHERE aggregation = %s LIMIT %s)"
+            return _count(
+                connection,
+                f"SELECT count(*) FROM (SELECT FROM landmarks WHERE {where} LIMIT %(up_to)s)"  # noqa: S608
                 " AS counted",
-                [aggregation, up_to],
-            ).fetchone()
-        assert row is not None
-        return row[0]
+                {**values, "up_to": up_to},
+            )
 
     def build_index(self, aggregation: NumberedAggregation, memory_mb: int) -> bool:
         """Build the HNSW index of an aggregation, if it is not there; searches go on meanwhile.
@@ -874,6 +888,7 @@ class Store:
     def finish_sweep(self, sweep: str) -> Sweep:
         """Write down what became of a sweep's images, and return it."""
         with self.connect() as connection:
+            _fold_counts(connection)
             connection.execute(
                 "UPDATE landmark_sweeps SET finished_at = clock_timestamp(),"
                 " indexed = outcomes.indexed, failed = outcomes.failed, gone = outcomes.gone FROM"
@@ -884,9 +899,21 @@ class Store:
                 " WHERE sweep = %(sweep)s",
                 {"sweep": sweep},
             )
+        return self.sweep(sweep)
+
+    def sweep(self, sweep: str) -> Sweep:
+        """What a sweep has found, and what became of its images when it was finished.
+
+        Raises
+        ------
+        LandmarkError
+            If it was never planned.
+        """
+        with self.connect() as connection:
             row = connection.execute(
-                "SELECT seen, new, changed, retried, removed, postponed, indexed, failed, gone,"
-                " extract(epoch FROM finished_at - planned_at)::float8"
+                "SELECT seen, new, changed, retried, removed, postponed, coalesce(indexed, 0),"
+                " coalesce(failed, 0), coalesce(gone, 0),"
+                " extract(epoch FROM coalesce(finished_at, clock_timestamp()) - planned_at)::float8"
                 " FROM landmark_sweeps WHERE sweep = %s",
                 [sweep],
             ).fetchone()
@@ -959,8 +986,26 @@ def _index_name(aggregation: int) -> sql.Identifier:
     return sql.Identifier(f"landmarks_nearest_{aggregation}")
 
 
-def _count(connection: psycopg.Connection[Any], query: LiteralString) -> int:
-    row = connection.execute(query).fetchone()
+def _described_by(model: str, aggregation: int | None) -> tuple[LiteralString, dict[str, Any]]:
+    """The condition, and its values, that one index of the table answers."""
+    if aggregation is None:
+        return "model = %(model)s AND aggregation IS NULL", {"model": model}
+    return "aggregation = %(aggregation)s", {"aggregation": aggregation}
+
+
+def _fold_counts(connection: psycopg.Connection[Any]) -> None:
+    """One row for each model and day instead of one for each change."""
+    connection.execute(
+        "WITH folded AS (DELETE FROM landmark_counts RETURNING *)"
+        " INSERT INTO landmark_counts SELECT model, day, sum(images), sum(features) FROM folded"
+        " GROUP BY model, day HAVING sum(images) <> 0 OR sum(features) <> 0"
+    )
+
+
+def _count(
+    connection: psycopg.Connection[Any], query: LiteralString, values: dict[str, Any] | None = None
+) -> int:
+    row = connection.execute(query, values).fetchone()
     assert row is not None
     return int(row[0])
 
@@ -969,7 +1014,7 @@ def _read_images(
     rows: Iterable[tuple[Any, ...]], scope: Hashable, cache: RowCache | None
 ) -> Iterator[tuple[int, StoredImage]]:
     """The images of rows by their ids; the cache is offered each."""
-    for number, xmin, time, path, side, n, locations, descriptors, scales in rows:
+    for number, xmin, indexed_at, path, side, n, locations, descriptors, scales in rows:
         image = StoredImage(
             path,
             side,
@@ -979,7 +1024,7 @@ def _read_images(
         )
         if cache is not None:
             size = len(locations) + len(descriptors) + len(scales) + ROW_OVERHEAD_BYTES
-            cache.keep(scope, number, (xmin, time), image, size)
+            cache.keep(scope, number, (xmin, indexed_at), image, size)
         yield number, image
 
 

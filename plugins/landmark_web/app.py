@@ -401,15 +401,16 @@ def _match(run: Run, rank: int) -> Any:
 
 @lru_cache(maxsize=1)
 def _overview(moment: int) -> dict[str, Any]:
-    from landmark.models import resolve_model
+    from landmark import registry
 
     settings, store, _ = _landmark()
-    models = overview.models(store)
+    models = registry.known_models(store)
+    # As searches: the model completed last, or that of the settings before the first is complete.
     try:
-        current = resolve_model(settings).fingerprint
+        current = registry.searched_model(store, settings).fingerprint
     except LandmarkError:
-        current = models[0].model if models else ""
-    row = next((model for model in models if model.model == current), None)
+        current = max(models, key=lambda one: (one.searched, one.images)).model if models else ""
+    row = next((one for one in models if one.model == current and one.images), None)
     return {
         "settings": settings,
         "models": models,

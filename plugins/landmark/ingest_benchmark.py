@@ -1,0 +1,245 @@
+"""What indexing costs: how well a batch keeps the model busy, and the plan of a large sweep."""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import itertools
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from landmark.errors import LandmarkError
+from landmark.extraction import Extractor, ModelConfig, load_extractor
+from landmark.images import decode_image
+from landmark.ingest import extract_batch, finish_sweep, plan_sweep
+from landmark.memory import watched_memory
+from landmark.store import Store
+
+logger = logging.getLogger(__name__)
+
+# Airflow's default of core.max_map_length.
+MAX_BATCHES = 1024
+SWEEP = "measured"
+MODEL, OTHER_MODEL = "planned-1", "planned-2"
+BUCKET, KEYS_A_PAGE = "planned", 1000
+# Of these parts of a bucket one is new, one has changed, one is gone.
+PARTS = 100
+
+
+def measure_ingest(model: ModelConfig, files: Sequence[Path], keys: int) -> dict[str, Any]:
+    """Plan sweeps of `keys` images, and extract a sweep of `files` end to end, on own servers.
+
+    Returns
+    -------
+    dict
+        ``ratio``: images a second from S3 into Postgres over those of the bare model on decoded
+        images. ``peak_mb``: the most memory of the process and what it starts meanwhile.
+        ``plans``: a dict for each case.
+
+    Raises
+    ------
+    LandmarkError
+        If the servers of include/stack cannot be imported.
+    """
+    try:
+        from stack.servers import start_postgres, start_s3
+    except ImportError:
+        raise LandmarkError(
+            "the embedded servers are not to be imported; run with PYTHONPATH=plugins:include"
+        ) from None
+    with start_postgres() as postgres:
+        # First, as the task that plans has no TensorFlow in its memory.
+        plans = _measure_plans(Store(postgres.create_database("planned")), keys)
+        with start_s3() as s3:
+            store = Store(postgres.create_database("extracted"))
+            throughput = _measure_throughput(store, s3.client(), load_extractor(model), files)
+    return {**throughput, "keys": keys, "plans": plans}
+
+
+def _measure_throughput(
+    store: Store, client: Any, extractor: Extractor, files: Sequence[Path]
+) -> dict[str, Any]:
+    """A batch and the bare model in turn, so that both meet the same machine."""
+    store.migrate()
+    prefix = "s3://landmark/images/"
+    paths = {}
+    for number, file in enumerate(files):
+        key = f"{number:06d}{file.suffix.lower()}"
+        client.put_object(Bucket="landmark", Key=f"images/{key}", Body=file.read_bytes())
+        paths[prefix + key] = file
+    batches = plan_sweep(
+        store, client, SWEEP, extractor.model.fingerprint, prefix, "s3://none/", MAX_BATCHES
+    )
+    seconds = {"model": 0.0, "batch": 0.0}
+    peaks: list[dict[str, float]] = []
+
+    def run_model(batch_files: Sequence[Path]) -> None:
+        side_px = extractor.model.max_image_size_px
+        decoded = [decode_image(f.read_bytes(), str(f), side_px).pixels for f in batch_files]
+        extractor.network(decoded[0], extractor.model)  # nothing timed is a first time
+        started = time.perf_counter()
+        for pixels in decoded:
+            extractor.network(pixels, extractor.model)
+        seconds["model"] += time.perf_counter() - started
+
+    def run_batch(batch: int) -> None:
+        gc.collect()
+        with watched_memory() as most:
+            started = time.perf_counter()
+            extract_batch(store, client, extractor, SWEEP, batch)
+            seconds["batch"] += time.perf_counter() - started
+        peaks.append(most)
+
+    for batch, images in enumerate(batches):
+        batch_files = [paths[entry.path] for entry in store.unsettled(SWEEP, batch)]
+        if batch % 2:  # the second of the two meets images that the model has met
+            run_batch(batch)
+        run_model(batch_files)
+        if not batch % 2:
+            run_batch(batch)
+        logger.info("batch %d of %d, %d images, measured", batch + 1, len(batches), images)
+    sweep = finish_sweep(store, SWEEP)
+    return {
+        "ratio": seconds["model"] / seconds["batch"],
+        "images": len(files),
+        "indexed": sweep.indexed,
+        "model_images_per_second": len(files) / seconds["model"],
+        "images_per_second": len(files) / seconds["batch"],
+        "peak_mb": max(most["process"] for most in peaks),
+        "peak_postgres_mb": max(most["postgres"] for most in peaks),
+    }
+
+
+class SyntheticBucket:
+    """Lists made-up keys like a boto3 client; there are no objects behind them.
+
+    Parameters
+    ----------
+    keys : int
+    moved : bool
+        One of `PARTS` has other etags, one is gone, and as many are new as one part has.
+    """
+
+    def __init__(self, keys: int, moved: bool = False) -> None:
+        self._keys, self._moved = keys, moved
+
+    def get_paginator(self, name: str) -> SyntheticBucket:
+        """As of boto3."""
+        assert name == "list_objects_v2"
+        return self
+
+    def paginate(self, **chosen: str) -> Iterator[dict[str, Any]]:
+        """Pages of the listing, as of boto3."""
+        entries = self._entries()
+        while page := list(itertools.islice(entries, KEYS_A_PAGE)):
+            yield {"Contents": page}
+
+    def _entries(self) -> Iterator[dict[str, Any]]:
+        last = self._keys + (self._keys // PARTS if self._moved else 0)
+        for number in range(last):
+            if self._moved and number % PARTS == 0 and number < self._keys:
+                continue
+            changed = self._moved and number % PARTS == 1
+            etag = hashlib.md5(
+                f"{number}{'!' if changed else ''}".encode(), usedforsecurity=False
+            ).hexdigest()
+            yield {"Key": made_up_key(number), "ETag": f'"{etag}"', "Size": 2_000_000}
+
+
+def made_up_key(number: int) -> str:
+    """Of an image's usual length; in the order of numbers."""
+    return f"images/{number // 10_000:05d}/photograph-{number:09d}.jpg"
+
+
+def fill_rows(store: Store, model: str, images: int) -> None:
+    """Add rows that a `SyntheticBucket` lists.
+
+    A row of the table itself is as wide as a real one: a global descriptor of 256 halves, and
+    blobs of one feature instead of a real row's pointers to blobs elsewhere, which no plan reads.
+    """
+    with store.connect() as connection:
+        connection.execute(
+            "INSERT INTO landmark_aggregations (model, dimensions, images) VALUES (%s, 256, %s)",
+            [model, images],
+        )
+        connection.execute(
+            "INSERT INTO landmarks (image_path, model, etag, width, height, n_features,"
+            " locations, descriptors, scales, attention, global_descriptor, aggregation)"
+            " SELECT format('s3://%%s/images/%%s/photograph-%%s.jpg', %(bucket)s::text,"
+            "   lpad((number / 10000)::text, 5, '0'), lpad(number::text, 9, '0')),"
+            "  %(model)s, md5(number::text), 4000, 3000, 1, decode(repeat('00', 8), 'hex'),"
+            "  decode(repeat('00', 128), 'hex'), decode(repeat('00', 4), 'hex'),"
+            "  decode(repeat('00', 4), 'hex'), array_fill(0.0625::float4, ARRAY[256])::halfvec,"
+            "  (SELECT number FROM landmark_aggregations WHERE model = %(model)s)"
+            " FROM generate_series(0, %(images)s - 1) AS number",
+            {"bucket": BUCKET, "model": model, "images": images},
+        )
+    with psycopg.connect(store.conninfo, autocommit=True) as connection:
+        connection.execute("VACUUM ANALYZE landmarks")  # as autovacuum some minutes later
+
+
+def _measure_plans(store: Store, keys: int) -> list[dict[str, Any]]:
+    store.migrate()
+    fill_rows(store, MODEL, keys)
+    logger.info("%d rows written", keys)
+    cases = [
+        ("nothing new", MODEL, SyntheticBucket(keys)),
+        ("1 % new, 1 % changed, 1 % gone", MODEL, SyntheticBucket(keys, moved=True)),
+        ("everything new: another model", OTHER_MODEL, SyntheticBucket(keys, moved=True)),
+    ]
+    plans = []
+    for number, (case, model, bucket) in enumerate(cases):
+        gc.collect()
+        with watched_memory() as most:
+            started = time.perf_counter()
+            batches = plan_sweep(
+                store, bucket, str(number), model, f"s3://{BUCKET}/images/", "s3://none/",
+                MAX_BATCHES,
+            )  # fmt: skip
+            seconds = time.perf_counter() - started
+        sweep = store.finish_sweep(str(number))
+        plans.append(
+            {
+                "case": case,
+                "seen": sweep.seen,
+                "new": sweep.new,
+                "changed": sweep.changed,
+                "removed": sweep.removed,
+                "postponed": sweep.postponed,
+                "batches": len(batches),
+                "seconds": seconds,
+                "process_mb": most["process"],
+                "postgres_mb": most["postgres"],
+            }
+        )
+        logger.info("%s: planned in %.1f s", case, seconds)
+    return plans
+
+
+def to_table(figures: dict[str, Any]) -> str:
+    """The figures as tables in Markdown."""
+    lines = [
+        "| images | bare model, images/s | S3 to Postgres, images/s | ratio | process, MB |"
+        " Postgres, MB |",
+        "|---" * 6 + "|",
+        f"| {figures['images']:,} | {figures['model_images_per_second']:.2f} |"
+        f" {figures['images_per_second']:.2f} | {figures['ratio']:.2f} |"
+        f" {figures['peak_mb']:.0f} | {figures['peak_postgres_mb']:.0f} |",
+        "",
+        f"Plans against {figures['keys']:,} rows:",
+        "",
+        "| listed | | seconds | process, MB | Postgres, MB | batches | left for the next |",
+        "|---" * 7 + "|",
+    ]
+    for plan in figures["plans"]:
+        lines.append(
+            f"| {plan['seen']:,} | {plan['case']} | {plan['seconds']:.1f} |"
+            f" {plan['process_mb']:.0f} | {plan['postgres_mb']:.0f} | {plan['batches']:,} |"
+            f" {plan['postponed']:,} |"
+        )
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,417 @@
+"""Which model searches use, on a real Postgres and S3, with small real SavedModels."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from datetime import datetime, timezone
+
+import numpy as np
+import pytest
+
+import models
+from landmark import extraction, overview, registry
+from landmark.errors import LandmarkError
+from landmark.extraction import load_extractor
+from landmark.ingest import extract_batch, finish_sweep, plan_sweep, query_features
+from landmark.models import BUNDLED_MODEL, ModelConfig, resolve_model
+from landmark.search import MatchingParameters, rank_table
+from landmark.settings import Settings
+from landmark.shortlist import describe_table
+from landmark.store import Store
+
+PREFIX = "s3://b/images/"
+
+
+def settings(path, **changes) -> Settings:
+    chosen = {"image_scales": (1.0,), "max_features": 20, "score_threshold": 100.0}
+    return Settings(model=str(path), **(chosen | changes))
+
+
+@pytest.fixture
+def old(tmp_path) -> Settings:
+    return settings(models.save_hub_model(tmp_path / "old"))
+
+
+@pytest.fixture
+def new(tmp_path) -> Settings:
+    return settings(models.save_garden_model(tmp_path / "new"))
+
+
+@pytest.fixture
+def fresh_process():
+    """A task is a process of its own: it has loaded no model yet."""
+    extraction._load_extractor.cache_clear()
+    return extraction._load_extractor.cache_clear
+
+
+def fingerprint(chosen: Settings) -> str:
+    return resolve_model(chosen).fingerprint
+
+
+@pytest.fixture
+def run(store, s3):
+    """One landmark_index without Airflow; `batches` of those planned are extracted."""
+
+    def index(chosen, base, name, batches=None, max_batches=1024):
+        model = resolve_model(chosen)
+        registry.register(store, model)
+        planned = plan_sweep(store, s3, name, model.fingerprint, base, "s3://r/", max_batches)
+        extractor = load_extractor(registry.sweep_model(store, chosen, name))
+        for batch in range(len(planned))[:batches]:
+            extract_batch(store, s3, extractor, name, batch)
+        if batches is None:
+            finish_sweep(store, name)
+            describe_table(store, model.fingerprint)
+        return registry.switch_after(store, name)
+
+    return index
+
+
+@pytest.fixture
+def bucket(prefix, photograph):
+    return prefix({f"{place}.jpg": photograph(place, side=64) for place in range(5)})
+
+
+def searched(store, chosen) -> str:
+    return registry.searched_model(store, chosen).fingerprint
+
+
+def rows(store, query, *values):
+    with store.connect() as connection:
+        return connection.execute(query, values).fetchall()
+
+
+# ---- the switch ---------------------------------------------------------------------------------
+
+
+def test_a_first_sweep_needs_no_ceremony(store, run, bucket, old, new):
+    assert searched(store, old) == fingerprint(old)
+    assert run(old, bucket, "1") is True
+    assert searched(store, old) == searched(store, new) == fingerprint(old)
+    assert run(old, bucket, "2") is False
+
+
+def test_searches_go_on_with_the_old_model_until_the_new_one_is_complete(
+    store, s3, run, bucket, old, new, prefix, photograph, monkeypatch
+):
+    monkeypatch.setattr("landmark.store.batch_size", lambda images, most: max(1, min(2, images)))
+    run(old, bucket, "1")
+    # Not finished: two batches of three.
+    assert run(new, bucket, "2", batches=2) is False
+    known = {one.model: one for one in registry.known_models(store)}
+    assert known[fingerprint(old)].searched and known[fingerprint(old)].images == 5
+    assert not known[fingerprint(new)].searched and known[fingerprint(new)].images == 4
+
+    # A query that no sweep has seen is extracted with the old model, though the settings name
+    # the new one.
+    path = prefix({"query.jpg": photograph(2, 1, side=64)}) + "query.jpg"
+    model = registry.searched_model(store, new)
+    assert (model.fingerprint, model.max_distance) == (fingerprint(old), 0.8)
+    query_features(store, s3, model, path, add_to_index=True)
+    assert store.find(path, fingerprint(old)) and not store.find(path, fingerprint(new))
+
+    # Nothing finished it: the next sweep takes what is left, and searches switch.
+    assert run(new, bucket, "3") is True
+    assert searched(store, new) == searched(store, old) == fingerprint(new)
+    assert store.contents(fingerprint(old)).images == 6  # the query too
+
+
+def test_other_parameters_are_another_model(store, run, bucket, old):
+    run(old, bucket, "1")
+    fewer = old.model_copy(update={"max_features": 10})
+    assert searched(store, fewer) == fingerprint(old)
+    assert registry.searched_model(store, fewer).max_features == 20
+    assert run(fewer, bucket, "2") is True
+    assert registry.searched_model(store, fewer).max_features == 10
+
+
+def test_another_distance_is_not(store, run, bucket, old):
+    run(old, bucket, "1")
+    wider = old.model_copy(update={"max_distance": 1.1})
+    assert registry.searched_model(store, wider).max_distance == 1.1
+
+
+def test_what_is_postponed_keeps_searches_waiting(
+    store, run, bucket, old, new, monkeypatch, caplog
+):
+    monkeypatch.setattr("landmark.store.batch_size", lambda images, most: 2)
+    for name in "123":
+        run(old, bucket, name, max_batches=2)
+    with caplog.at_level("INFO"):
+        assert run(new, bucket, "4", max_batches=2) is False
+    assert f"{fingerprint(new)} lacks 1 images yet; searches use {fingerprint(old)}" in caplog.text
+    assert run(new, bucket, "5", max_batches=2) is True
+
+
+def test_a_model_that_no_image_suits_is_not_switched_to(store, run, prefix, old, new, photograph):
+    run(old, prefix({"a.jpg": photograph(1, side=64)}), "1")
+    broken = prefix({"b/broken.jpg": b"no image"}) + "b/"
+    assert run(new, broken, "2") is False
+    assert searched(store, new) == fingerprint(old)
+
+
+def test_a_sweep_keeps_its_model_whatever_the_settings_become(store, s3, bucket, old, new):
+    model = resolve_model(old)
+    registry.register(store, model)
+    plan_sweep(store, s3, "s", model.fingerprint, bucket, "s3://r/", 9)
+    for chosen in (old, new):
+        planned = registry.sweep_model(store, chosen, "s")
+        assert planned == model and planned.fingerprint == model.fingerprint
+    with pytest.raises(LandmarkError, match="'t' was never planned.*run landmark_index again"):
+        registry.sweep_model(store, old, "t")
+
+
+def test_the_same_model_may_lie_elsewhere_on_each_machine(store, s3, bucket, old, tmp_path):
+    registry.register(store, resolve_model(old))
+    plan_sweep(store, s3, "s", fingerprint(old), bucket, "s3://r/", 9)
+    (tmp_path / "other-machine").mkdir()
+    moved = settings(shutil.move(old.model, tmp_path / "other-machine" / "old"))
+    assert load_extractor(registry.sweep_model(store, moved, "s")).model.handle == moved.model
+
+
+def test_going_back_takes_effect_at_once_by_command(store, run, bucket, old, new):
+    run(old, bucket, "1")
+    run(new, bucket, "2")
+    registry.use_model(store, fingerprint(old))
+    assert searched(store, old) == fingerprint(old)
+    with pytest.raises(LandmarkError, match="nobody-1: the table has no such model; it has "):
+        registry.use_model(store, "nobody-1")
+
+
+# ---- an old model that is gone ------------------------------------------------------------------
+
+
+def test_without_its_folder_the_old_model_serves_what_is_indexed(
+    store, s3, run, bucket, old, new, prefix, photograph, fresh_process
+):
+    run(old, bucket, "1")
+    fresh_process()
+    shutil.rmtree(old.model)
+    model = registry.searched_model(store, new)
+    assert len(query_features(store, s3, model, bucket + "1.jpg", True)) > 0
+    path = prefix({"query.jpg": photograph(9, side=64)}) + "query.jpg"
+    with pytest.raises(LandmarkError) as caught:
+        query_features(store, s3, model, path, True)
+    reason = str(caught.value)
+    for part in (old.model, "no such folder", model.fingerprint, "landmark.registry use MODEL"):
+        assert part in reason
+    assert len(reason.splitlines()) == 1
+
+
+def test_an_old_model_trained_anew_in_its_folder_is_told(
+    store, s3, run, bucket, old, prefix, fresh_process
+):
+    run(old, bucket, "1")
+    fresh_process()
+    before = fingerprint(old)
+    shutil.rmtree(old.model)
+    models.save_hub_model(old.model, bias=50.0)
+    assert fingerprint(old) != before and searched(store, old) == before
+    path = prefix({"query.jpg": b""}) + "query.jpg"
+    with pytest.raises(LandmarkError, match=f"is old-.* but {before}.*registry use MODEL"):
+        query_features(store, s3, registry.searched_model(store, old), path, True)
+
+
+def test_a_model_from_before_the_registry_is_told(empty_database, old, new):
+    empty_database.migrate(last=4)
+    insert = (
+        "INSERT INTO landmarks (image_path, model, etag, width, height, n_features, locations,"
+        " descriptors, scales, attention, indexed_at)"
+        " VALUES (%s, %s, '1', 9, 9, 7, '', '', '', '', %s)"
+    )
+    sweep = (
+        "INSERT INTO landmark_sweeps (sweep, model, prefix, finished_at, seen, new, changed,"
+        " retried, removed, postponed, indexed, failed, gone)"
+        " VALUES (%s, %s, 's3://b/', now() - %s * interval '1 day', 2, 2, 0, 0, 0, %s, 2, 0, 0)"
+    )
+    with empty_database.connect() as connection:
+        for day in (1, 2, 2):
+            moment = datetime(2026, 1, day, 23, 30, tzinfo=timezone.utc)
+            path = f"s3://b/{day}{random.random()}"
+            connection.execute(insert, [path, fingerprint(old), moment])
+        connection.execute(insert, ["s3://b/1", fingerprint(new), moment])
+        connection.execute(sweep, ["1", fingerprint(old), 5, 0])
+        connection.execute(sweep, ["2", fingerprint(new), 1, 100])
+    empty_database.migrate()
+    assert [(one.model, one.images, one.features, one.searched) for one in
+            registry.known_models(empty_database)] == [
+        (fingerprint(old), 3, 21, True), (fingerprint(new), 1, 7, False)
+    ]  # fmt: skip
+    days = overview.growth(empty_database, fingerprint(old))
+    assert [(day.day.day, day.images) for day in days] == [(1, 1), (2, 3)]
+    with pytest.raises(LandmarkError, match="set LANDMARK_MODEL back to it"):
+        registry.searched_model(empty_database, new)
+    assert searched(empty_database, old) == fingerprint(old)
+    registry.register(empty_database, resolve_model(old))
+    assert searched(empty_database, new) == fingerprint(old)
+
+
+# ---- counts -------------------------------------------------------------------------------------
+
+
+def test_counts_are_what_the_table_has_whatever_happens_to_it(store, make_view):
+    rng = random.Random(0)
+    store.plan_sweep("sweep", "model-1", PREFIX, [], max_batches=9)
+    for step in range(120):
+        model, path = rng.choice(["model-1", "model-2"]), f"{PREFIX}{rng.randrange(12)}"
+        action = rng.choice(["save", "save", "save", "fail", "backdate", "fold", "describe"])
+        if action == "save":
+            store.save(path, model, str(step), make_view(step, n=rng.randrange(9)))
+        elif action == "fail":
+            store.record_failure(path, model, str(step), "why")
+        elif action == "fold":
+            store.finish_sweep("sweep")
+        else:
+            change = {
+                "backdate": "indexed_at = indexed_at - interval '3 days'",
+                "describe": "etag = 'x'",
+            }[action]
+            with store.connect() as connection:
+                connection.execute(f"UPDATE landmarks SET {change} WHERE image_path = %s", [path])
+    counted = {
+        (one.model, one.images, one.features, one.newest) for one in registry.known_models(store)
+    }
+    real = "SELECT model, count(*), sum(n_features), max(indexed_at) FROM landmarks GROUP BY 1"
+    assert counted == set(rows(store, real))
+    days = (
+        "SELECT day, sum(n) OVER (ORDER BY day)::bigint FROM"
+        " (SELECT (indexed_at AT TIME ZONE 'UTC')::date AS day, count(*) AS n"
+        "  FROM landmarks WHERE model = 'model-1' GROUP BY 1) AS days ORDER BY 1"
+    )
+    assert [tuple(day) for day in overview.growth(store, "model-1")] == rows(store, days)
+    with store.connect() as connection:
+        connection.execute("TRUNCATE landmarks")
+    assert registry.known_models(store) == []
+
+
+# ---- removal ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def two_models(store, make_view, monkeypatch):
+    """Model 1 of 30 images, described and indexed; model 2 of 3, which searches use."""
+    monkeypatch.setattr("landmark.shortlist.EXHAUSTIVE_UP_TO", 20)
+    monkeypatch.setattr("landmark.registry.ROWS_AT_ONCE", 10)
+    for image in range(30):
+        store.save(f"{PREFIX}{image}", "model-1", "1", make_view(image, n=9))
+    for image in range(3):
+        store.save(f"{PREFIX}{image}", "model-2", "1", make_view(image, n=9))
+    for model in ("model-1", "model-2"):
+        store.record_failure(f"{PREFIX}broken", model, "1", "why")
+        describe_table(store, model)
+    registry.use_model(store, "model-2")
+    return store
+
+
+def contents(store):
+    return [
+        rows(store, f"SELECT model, count(*) FROM {table} GROUP BY 1 ORDER BY 1")
+        for table in ("landmarks", "landmark_failures", "landmark_aggregations")
+    ]
+
+
+ONLY_MODEL_2 = [[("model-2", 3)], [("model-2", 1)], [("model-2", 1)]]
+
+
+def test_all_of_a_model_goes_and_nothing_of_others(two_models):
+    before = contents(two_models)
+    registry.remove_model(two_models, "model-1", dry_run=True)
+    assert contents(two_models) == before
+    assert rows(two_models, "SELECT to_regclass('landmarks_nearest_1') IS NULL") == [(False,)]
+    registry.remove_model(two_models, "model-1")
+    assert contents(two_models) == ONLY_MODEL_2
+    assert rows(two_models, "SELECT to_regclass('landmarks_nearest_1') IS NULL") == [(True,)]
+    assert [one.model for one in registry.known_models(two_models)] == ["model-2"]
+
+
+def test_the_model_that_searches_use_is_kept(two_models):
+    before = contents(two_models)
+    with pytest.raises(LandmarkError, match="model-2: searches use it; let them use another"):
+        registry.remove_model(two_models, "model-2")
+    with pytest.raises(LandmarkError, match="model-9: the table has no such model; it has model-1"):
+        registry.remove_model(two_models, "model-9")
+    assert contents(two_models) == before
+
+
+def test_a_removal_that_is_killed_goes_on(two_models, monkeypatch):
+    class Killed(BaseException):
+        pass
+
+    def killed(progress, n):
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr("landmark.registry.Progress.add", killed)
+        with pytest.raises(Killed):
+            registry.remove_model(two_models, "model-1")
+    assert contents(two_models)[0] == [("model-1", 20), ("model-2", 3)]
+    registry.remove_model(two_models, "model-1")
+    assert contents(two_models) == ONLY_MODEL_2
+
+
+def test_the_command_lists_switches_and_removes(two_models, capsys):
+    database = two_models.conninfo
+    assert registry.main(["list", database]) == 0
+    listed = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    assert [(line[0], line[1], line[3:]) for line in listed] == [
+        ("model-1", "30 images", []),
+        ("model-2", "3 images", ["searches use it"]),
+    ]
+    assert registry.main(["remove", "model-2", database]) == 1
+    assert "searches use it" in capsys.readouterr().err
+    assert registry.main(["use", "model-1", database]) == 0
+    assert registry.main(["remove", "--dry-run", "model-2", database]) == 0
+    assert registry.main(["remove", "model-2", database]) == 0
+    assert registry.main(["use", "model-2", database]) == 1
+
+
+# ---- a model with global descriptors of its own -------------------------------------------------
+
+
+def test_a_model_like_delg_is_indexed_and_searched_by_its_own_global_descriptors(
+    store, s3, run, prefix, photograph, tmp_path, dask_client, monkeypatch
+):
+    path = models.save_model_like_delg(tmp_path / "delg", BUNDLED_MODEL)
+    chosen = Settings(
+        model=str(path), image_scales=(0.5, 1.0), score_threshold=0.1, max_features=500
+    )
+    base = prefix({f"{p}/{v}.jpg": photograph(p, v) for p in range(6) for v in range(2)})
+    run(chosen, base, "1")
+    model = resolve_model(chosen)
+    described = "SELECT vector_dims(global_descriptor), count(*) FROM landmarks GROUP BY 1"
+    assert rows(store, described) == [(48, 12)]
+    aggregation = store.current_aggregation(model.fingerprint)
+    assert aggregation.parameters is None and aggregation.dimensions == 48
+    # What comes afterwards is described as it is saved.
+    late = prefix({"query.jpg": photograph(3, -1)}) + "query.jpg"
+    query = query_features(store, s3, model, late, add_to_index=True)
+    assert store.described(model.fingerprint, aggregation.number) == 13
+    assert np.linalg.norm(query.global_descriptor.astype(float)) == pytest.approx(1, abs=1e-3)
+
+    found = rank_table(
+        store, dask_client, model.fingerprint, query, late, top_k=10, mode="shortlist",
+        shortlist=4, parameters=MatchingParameters(0.85),
+    )  # fmt: skip
+    assert (found.mode, found.images_compared, found.verdict) == ("shortlist", 4, "match")
+    assert {match.image_path for match in found.matches} >= {f"{base}3/0.jpg", f"{base}3/1.jpg"}
+
+
+def test_a_record_gives_the_same_model_and_does_not_look_at_files(old):
+    model = resolve_model(old)
+    again = ModelConfig.from_record(model.record(), model.fingerprint)
+    assert again == model and again.fingerprint == model.fingerprint
+    shutil.rmtree(old.model)
+    assert ModelConfig.from_record(model.record(), model.fingerprint).fingerprint.startswith("old-")
+
+
+def test_two_processes_do_not_describe_at_once(store, make_view):
+    """Two that measured at once took each other's aggregation away."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    for image in range(30):
+        store.save(f"{PREFIX}{image}", "model-1", "1", make_view(image, n=9))
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(lambda _: describe_table(Store(store.conninfo), "model-1", True), range(3)))
+    numbers = rows(store, "SELECT aggregation, count(*) FROM landmarks GROUP BY 1")
+    assert numbers == [(3, 30)] and len(store.aggregations("model-1")) == 1
