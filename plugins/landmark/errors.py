@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import unicodedata
-
-# Controls, marks that turn the direction of writing, lone surrogates, ends of lines and paragraphs:
-# keys and files may hold them, while logs and Postgres shall not.
-_UNPRINTABLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
-
 
 def in_one_line(text: str) -> str:
-    """Text that may hold anything, with each unprintable character written as ``%0A``."""
+    """Text that may hold anything, such as a key, with what is not printable as ``%0A``.
+
+    Controls, ends of lines, marks that turn the direction of writing, lone surrogates: logs shall
+    not hold them, and Postgres takes neither the first nor the last.
+    """
     if text.isprintable():
         return text
     return "".join(
-        "".join(f"%{byte:02X}" for byte in character.encode("utf-8", "surrogatepass"))
-        if unicodedata.category(character) in _UNPRINTABLE
-        else character
+        character
+        if character.isprintable()
+        else "".join(f"%{byte:02X}" for byte in character.encode("utf-8", "surrogatepass"))
         for character in text
     )
 

@@ -234,7 +234,7 @@ def _resize(
 def _refuse(error: Exception, data: bytes, name: str) -> NoReturn:
     """Turn what Pillow raised into one line that says what to do."""
     said = " ".join(str(error).split())[:200]
-    if "out of memory" in said.lower():
+    if "out of memory" in said.lower() or said.endswith("error -9"):  # Pillow's number of it
         raise MemoryError from error
     if isinstance(error, Image.DecompressionBombError):
         reason = f"too large; reduce it to at most {MAX_PIXELS // 1_000_000} megapixels"
