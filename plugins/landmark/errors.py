@@ -6,8 +6,8 @@ from __future__ import annotations
 def in_one_line(text: str) -> str:
     """Text that may hold anything, such as a key, with what is not printable as ``%0A``.
 
-    Controls, ends of lines, marks that turn the direction of writing, lone surrogates: logs shall
-    not hold them, and Postgres takes neither the first nor the last.
+    Controls, ends of lines, marks that turn the direction of writing: they would forge lines of a
+    log. NUL and lone surrogates: Postgres does not take them.
     """
     if text.isprintable():
         return text
