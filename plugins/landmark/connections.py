@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 
 import psycopg
 
-# Of this process; more at once are made and closed again.
-MOST_IDLE = 4
+# Of this process, one for each thread that extracts; more at once are made and closed again.
+MOST_IDLE = 8
 # Beyond it a firewall may have forgotten the connection without telling.
 LONGEST_IDLE_S = 60.0
 

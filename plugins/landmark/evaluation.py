@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -101,7 +102,20 @@ def read_labelled_folder(folder: Path) -> LabelledFolder:
     """
     labels = folder / "gnd.json"
     if labels.is_file():
-        return _read_revisited(folder, json.loads(labels.read_text()))
+        try:
+            return _read_revisited(folder, json.loads(labels.read_bytes()))
+        except (
+            LookupError,
+            TypeError,
+            ValueError,
+            OverflowError,
+            OSError,
+            RecursionError,
+        ) as error:
+            reason = f"{type(error).__name__}: {error}"
+            raise LandmarkError(
+                f"{labels}: not of the revisited benchmarks' form ({reason}); correct it"
+            ) from error
     places = {
         place.name: sorted(file for file in place.iterdir() if is_image(file.name))
         for place in sorted(folder.iterdir() if folder.is_dir() else ())
@@ -133,10 +147,16 @@ def _read_revisited(folder: Path, labels: dict[str, Any]) -> LabelledFolder:
                 return file
         raise LandmarkError(f"{folder / 'jpg' / name}: named in gnd.json, but not there")
 
+    def box(sides: Sequence[float]) -> tuple[float, float, float, float]:
+        x0, y0, x1, y1 = (float(side) for side in sides)
+        if not max(x0, 0) < x1 < math.inf or not max(y0, 0) < y1 < math.inf:
+            raise ValueError(f"bbox {sides} holds no pixel")
+        return x0, y0, x1, y1
+
     queries = [
         Query(
             query["image"],
-            tuple(query["bbox"]),
+            box(query["bbox"]),
             *(frozenset(query[kind]) for kind in ("easy", "hard", "junk")),
         )
         for query in labels["queries"]

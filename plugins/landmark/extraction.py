@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from landmark.decoding import decode_isolated
 from landmark.errors import LandmarkError, UnusableImage
 from landmark.features import LocalFeatures
-from landmark.images import decode_image, shrink
+from landmark.images import DecodedImage, shrink
 from landmark.models import (
     BUNDLED_MODEL,
     PCA_MEAN,
@@ -78,7 +79,17 @@ class Extractor:
         LandmarkError
             If the model cannot be used.
         """
-        image = decode_image(data, name, self.model.max_image_size_px)
+        return self.extract_decoded(self.decode(data, name), name)
+
+    def decode(self, data: bytes, name: str) -> DecodedImage:
+        """An image file as the model sees it, decoded in another process.
+
+        Raises `UnusableImage` like `extract`.
+        """
+        return decode_isolated(data, name, self.model.max_image_size_px)
+
+    def extract_decoded(self, image: DecodedImage, name: str) -> LocalFeatures:
+        """The local features of what `decode` has given; raises what `extract` raises."""
         return self._features(image.pixels, image.width, image.height, name)
 
     def extract_pixels(self, pixels: NDArray[np.uint8], name: str) -> LocalFeatures:

@@ -23,6 +23,16 @@ class FeatureExtractor(Protocol):
         ...
 
 
+# Of the arrays in a file.
+_KINDS = {
+    "locations": np.dtype(np.float32),
+    "descriptors": np.dtype(np.float16),
+    "scales": np.dtype(np.float32),
+    "attention": np.dtype(np.float32),
+    "global_descriptor": np.dtype(np.float16),
+}
+
+
 @dataclass(frozen=True, eq=False)
 class LocalFeatures:
     """The local features of one image, strongest first.
@@ -70,6 +80,8 @@ class LocalFeatures:
         for name in ("locations", "descriptors", "scales", "attention"):
             if not np.isfinite(getattr(self, name)).all():
                 raise ValueError(f"{name} holds a value that is not finite")
+        if self.global_descriptor is not None and self.global_descriptor.ndim != 1:
+            raise ValueError(f"global descriptor of shape {self.global_descriptor.shape}")
 
     def __len__(self) -> int:
         return len(self.locations)
@@ -103,20 +115,17 @@ class LocalFeatures:
 
         Raises
         ------
-        ValueError, KeyError
+        ValueError
             If the file is not such an .npz.
         """
         arrays = read_arrays(data)
-        width, height = (int(side) for side in arrays["size"])
-        return cls(
-            locations=arrays["locations"],
-            descriptors=arrays["descriptors"],
-            scales=arrays["scales"],
-            attention=arrays["attention"],
-            width=width,
-            height=height,
-            global_descriptor=arrays.get("global_descriptor"),
-        )
+        size = arrays.pop("size", np.empty(0, np.int64))
+        kinds = {name: array.dtype for name, array in arrays.items()}
+        if {"global_descriptor": np.dtype(np.float16)} | kinds != _KINDS:
+            raise ValueError("holds other arrays than those of local features")
+        if size.shape != (2,) or size.dtype != np.int64 or not (size > 0).all():
+            raise ValueError("holds no size of an image")
+        return cls(**arrays, width=int(size[0]), height=int(size[1]))
 
 
 def write_arrays(**arrays: NDArray) -> bytes:
@@ -138,5 +147,13 @@ def read_arrays(data: bytes) -> dict[str, NDArray]:
     ValueError
         If it is no such file.
     """
-    with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-        return dict(arrays)
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            # Ours are stored as they are; compressed ones could become any size.
+            if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
+                raise ValueError("compressed")
+        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+            return dict(arrays)
+    except Exception as error:  # as many kinds as there are ways to damage a file
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(f"no file of arrays ({reason or type(error).__name__})") from error

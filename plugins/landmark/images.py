@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import NoReturn
@@ -17,8 +18,10 @@ from landmark.errors import UnusableImage
 # Formats that carry photographs. Pillow's others are left out: some start other programs (EPS),
 # some are hardly used and so hardly tested against hostile files.
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "JPEG2000", "AVIF")
-# Of pixels in memory at once: 300 MB as RGB. A JPEG is counted after its reduction in the decoder.
+# Of pixels in memory at once: 400 MB as RGB. A JPEG is counted after its reduction in the decoder.
 MAX_PIXELS = 100_000_000
+# Conversions need some copies of what they convert; so large images are converted in bands.
+BAND_PIXELS = 4_000_000
 MIN_SIDE_PX = 32
 # DELF gives no features below this (`_MIN_HEIGHT` of its extractor.py); reached by narrow strips.
 MIN_REDUCED_SIDE_PX = 10
@@ -62,7 +65,8 @@ def decode_image(data: bytes, name: str, max_size_px: int) -> DecodedImage:
     Of an animation the first frame is taken. EXIF orientation is applied, transparency is laid
     on grey, colours of an embedded ICC profile become sRGB; EXIF and ICC that cannot be read are
     ignored. Grey of 16 bits is divided by 257, grey of 32 bits (integer or floating point) has
-    no agreed white and is scaled from its own range. Safe to call from several threads.
+    no agreed white and is scaled from its own range. Safe to call from several threads, but not
+    with files from anywhere: `landmark.decoding` does the same where they can do no harm.
 
     Parameters
     ----------
@@ -78,13 +82,15 @@ def decode_image(data: bytes, name: str, max_size_px: int) -> DecodedImage:
     UnusableImage
         If the file is empty, truncated, damaged, too large, too small, no image, or of a format
         that is not in `FORMATS`.
+    MemoryError
+        If this process may not have the memory that it takes.
     """
     if not data:
         raise UnusableImage(f"{name}: empty file (0 bytes); upload it again")
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             return _decode(image, name, max_size_px)
-    except UnusableImage:
+    except (UnusableImage, MemoryError):
         raise
     except Exception as error:  # decoders raise anything, from SyntaxError to struct.error
         _refuse(error, data, name)
@@ -147,24 +153,53 @@ def _orientation(image: Image.Image) -> int:
 def _flat(image: Image.Image, name: str) -> Image.Image:
     """The image as L, RGB or CMYK with 8 bits and no transparency."""
     if image.mode.startswith("I;16"):
-        values = np.asarray(image).astype(np.uint32)
-        return Image.fromarray(((values + 128) // 257).astype(np.uint8))
+        return _in_bands(image, "L", _of_16_bits)
     if image.mode in ("I", "F"):
-        return _scaled_by_range(np.asarray(image), name)
+        return _scaled_by_range(image, name)
     if image.has_transparency_data:
-        colours = image.convert("RGBA")
-        ground = Image.new("RGBA", colours.size, (*GROUND, 255))
-        return Image.alpha_composite(ground, colours).convert("RGB")
+        return _in_bands(image, "RGB", _on_ground)
     return image if image.mode in ("L", "RGB", "CMYK") else image.convert("RGB")
 
 
-def _scaled_by_range(values: NDArray[np.integer | np.floating], name: str) -> Image.Image:
-    """Grey [h, w] of any range as an 8-bit image, darkest 0, brightest 255."""
-    low, high = float(values.min()), float(values.max())
+def _bands(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
+    """The image cut into strips of whole rows, with the first row of each."""
+    rows = max(1, BAND_PIXELS // image.width)
+    for top in range(0, image.height, rows):
+        yield top, image.crop((0, top, image.width, min(top + rows, image.height)))
+
+
+def _in_bands(
+    image: Image.Image, mode: str, convert: Callable[[Image.Image], Image.Image]
+) -> Image.Image:
+    result = Image.new(mode, image.size)
+    for top, band in _bands(image):
+        result.paste(convert(band), (0, top))
+    return result
+
+
+def _of_16_bits(image: Image.Image) -> Image.Image:
+    values = np.asarray(image).astype(np.uint32)
+    return Image.fromarray(((values + 128) // 257).astype(np.uint8))
+
+
+def _on_ground(image: Image.Image) -> Image.Image:
+    ground = Image.new("RGBA", image.size, (*GROUND, 255))
+    return Image.alpha_composite(ground, image.convert("RGBA")).convert("RGB")
+
+
+def _scaled_by_range(image: Image.Image, name: str) -> Image.Image:
+    """Grey of any range as an 8-bit image, darkest 0, brightest 255."""
+    ranges = [(values.min(), values.max()) for values in (np.asarray(b) for _, b in _bands(image))]
+    low, high = float(np.min(ranges)), float(np.max(ranges))
     if not np.isfinite(high - low):  # NaN passes through min() and max()
         raise UnusableImage(f"{name}: pixels that are not finite (NaN or infinite); save it anew")
-    grey = (values - np.float64(low)) * (255.0 / (high - low) if high > low else 0.0)
-    return Image.fromarray(np.rint(grey).astype(np.uint8))
+    factor = 255.0 / (high - low) if high > low else 0.0
+
+    def grey(band: Image.Image) -> Image.Image:
+        scaled = (np.asarray(band) - np.float64(low)) * factor
+        return Image.fromarray(np.rint(scaled).astype(np.uint8))
+
+    return _in_bands(image, "L", grey)
 
 
 def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
@@ -198,7 +233,9 @@ def _resize(
 
 def _refuse(error: Exception, data: bytes, name: str) -> NoReturn:
     """Turn what Pillow raised into one line that says what to do."""
-    said = " ".join(str(error).split())
+    said = " ".join(str(error).split())[:200]
+    if "out of memory" in said.lower() or said.endswith("error -9"):  # Pillow's number of it
+        raise MemoryError from error
     if isinstance(error, Image.DecompressionBombError):
         reason = f"too large; reduce it to at most {MAX_PIXELS // 1_000_000} megapixels"
     elif isinstance(error, EOFError) or "truncated" in said.lower() or _riff_is_cut(data):

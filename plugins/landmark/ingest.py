@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections import deque
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import nullcontext
 from typing import Any
 
 from landmark import overview, registry
@@ -36,8 +37,13 @@ IMAGE_SUFFIXES = frozenset(
     ]
 )
 
-# Downloads run this far ahead of the model, so that it never waits for S3; each holds one image.
-DOWNLOADS_AHEAD = 8
+# A thread takes an image from S3 to Postgres. With so many, some download, decode and write while
+# the model computes, so that it never waits; each holds one image.
+IMAGES_AT_ONCE = 8
+# TensorFlow does not keep all cores busy with one image.
+MODELS_AT_ONCE = 2
+# Larger files are in memory one at a time.
+LARGE_BYTES = 20_000_000
 
 # Fewer never fail a sweep, whatever their share: of one new image, one may be broken.
 FAILURES_TO_TELL = 20
@@ -140,7 +146,7 @@ def finish_sweep(store: Store, sweep: str, max_failed_share: float = 1) -> Sweep
 
 
 def extract_batch(store: Store, client: Any, extractor: Extractor, sweep: str, batch: int) -> int:
-    """Extract what is left of a batch; every image is committed by itself.
+    """Extract what is left of a batch; every image is committed by itself, in no fixed order.
 
     An image that cannot be used is recorded with its reason. Faults of S3 or of the database
     raise; the batch then goes on where it stopped when it is run again.
@@ -153,12 +159,17 @@ def extract_batch(store: Store, client: Any, extractor: Extractor, sweep: str, b
     work = store.unsettled(sweep, batch)
     model = extractor.model.fingerprint
     aggregation = store.current_aggregation(model)
-    progress = Progress(len(work), f"images of batch {batch + 1}")
-    for entry, download in _downloads(client, work):
+    one_large, models = threading.Lock(), threading.Semaphore(MODELS_AT_ONCE)
+
+    def settle(entry: S3Object) -> None:
         etag = entry.etag
         try:
-            data, etag = download.result()
-            features = extractor.extract(data, entry.path)
+            with one_large if entry.size > LARGE_BYTES else nullcontext():
+                data, etag = read_object(client, entry.path)
+                image = extractor.decode(data, entry.path)
+                del data
+            with models:
+                features = extractor.extract_decoded(image, entry.path)
         except ObjectMissing as error:
             logger.info("batch %d: %s", batch + 1, error)
             store.settle_gone(sweep, entry.path)
@@ -167,7 +178,17 @@ def extract_batch(store: Store, client: Any, extractor: Extractor, sweep: str, b
             store.record_failure(entry.path, model, etag, str(error), sweep)
         else:
             store.save(entry.path, model, etag, features, sweep, aggregation)
-        progress.add()
+
+    progress = Progress(len(work), f"images of batch {batch + 1}")
+    with ThreadPoolExecutor(IMAGES_AT_ONCE, thread_name_prefix="extract") as pool:
+        images = [pool.submit(settle, entry) for entry in work]
+        try:
+            for image in as_completed(images):
+                image.result()
+                progress.add()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)  # those that are begun are finished
+            raise
     return progress.done
 
 
@@ -218,16 +239,3 @@ def _warn_of_postponed(sweep: Sweep) -> None:
             "tonight, or at once if you trigger landmark_index again",
             sweep.postponed,
         )
-
-
-def _downloads(
-    client: Any, work: Iterable[S3Object]
-) -> Iterator[tuple[S3Object, Future[tuple[bytes, str]]]]:
-    """Each object and its download, in order, a bounded number of them ahead."""
-    with ThreadPoolExecutor(DOWNLOADS_AHEAD, thread_name_prefix="download") as pool:
-        pending: deque[tuple[S3Object, Future[tuple[bytes, str]]]] = deque()
-        for entry in work:
-            pending.append((entry, pool.submit(read_object, client, entry.path)))
-            if len(pending) == DOWNLOADS_AHEAD:
-                yield pending.popleft()
-        yield from pending

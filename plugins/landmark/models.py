@@ -176,7 +176,7 @@ def _own_defaults(directory: Path) -> dict[str, Any]:
     except ValidationError as error:
         first = error.errors()[0]
         reason = f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
-    except (ValueError, TypeError, OSError) as error:
+    except (ValueError, TypeError, OSError, RecursionError) as error:
         reason = str(error)
     raise LandmarkError(f"{path}: {reason}; correct or remove that file")
 

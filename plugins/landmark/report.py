@@ -6,13 +6,16 @@ import colorsys
 import io
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
+from pydantic import TypeAdapter
+from pydantic_core import from_json
 
 from landmark.bucket import read_object, write_object
 from landmark.errors import LandmarkError
@@ -104,13 +107,25 @@ class SearchResult:
 
     @classmethod
     def from_json(cls, data: bytes) -> SearchResult:
-        """Read what `to_json` wrote."""
-        fields = json.loads(data)
-        fields["matches"] = [
-            Match(match["inliers"], match["putative"], match["image_path"])
-            for match in fields["matches"]
-        ]
-        return cls(**fields)
+        """Read what `to_json` wrote.
+
+        Raises
+        ------
+        ValueError
+            If it is no such file.
+        """
+        fields = from_json(data)
+        if not isinstance(fields, dict) or not isinstance(fields.get("matches"), list):
+            raise ValueError("no result of a search")
+        names = (*Match._fields, "rank")
+        for match in fields["matches"]:
+            if not isinstance(match, dict) or match.keys() != set(names):
+                raise ValueError("no result of a search")
+            del match["rank"]
+        return _RESULT.validate_python(fields)
+
+
+_RESULT = TypeAdapter(SearchResult)
 
 
 def result_folder(results: str, run_id: str, results_path: str | None = None) -> str:
@@ -137,8 +152,9 @@ def write_query(client: Any, folder: str, features: LocalFeatures) -> None:
 
 
 def read_query(client: Any, folder: str) -> LocalFeatures:
-    """Read what `write_query` wrote."""
-    return LocalFeatures.from_bytes(read_object(client, folder + QUERY)[0])
+    """Read what `write_query` wrote; `LandmarkError` if something else lies there."""
+    with _refused(folder + QUERY):
+        return LocalFeatures.from_bytes(read_object(client, folder + QUERY)[0])
 
 
 def write_result(client: Any, folder: str, result: SearchResult) -> dict[str, Any]:
@@ -165,8 +181,18 @@ def write_result(client: Any, folder: str, result: SearchResult) -> dict[str, An
 
 
 def read_result(client: Any, folder: str) -> SearchResult:
-    """Read what `write_result` wrote."""
-    return SearchResult.from_json(read_object(client, folder + JSON)[0])
+    """Read what `write_result` wrote; `LandmarkError` if something else lies there."""
+    with _refused(folder + JSON):
+        return SearchResult.from_json(read_object(client, folder + JSON)[0])
+
+
+@contextmanager
+def _refused(path: str) -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        reason = str(error).splitlines()[0]
+        raise LandmarkError(f"{path}: damaged ({reason}); search again") from error
 
 
 def draw_matches(

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from landmark import registry
 from landmark.bucket import read_object, write_object
+from landmark.decoding import decode_isolated
 from landmark.errors import LandmarkError
 from landmark.features import LocalFeatures
-from landmark.images import decode_image, shrink
+from landmark.images import shrink
 from landmark.matching import QueryDescriptors, putative_matches
 from landmark.models import DELF_DEFAULTS
 from landmark.progress import Progress
@@ -349,7 +350,7 @@ def read_pairs(
         return
     result, query = read_result(client, folder), read_query(client, folder)
     query_data, _ = read_object(client, result.query)
-    query_picture = decode_image(query_data, result.query, side_px).pixels
+    query_picture = decode_isolated(query_data, result.query, side_px).pixels
     parameters = MatchingParameters(result.parameters["max_distance"])
     for rank in ranks:
         match = result.matches[rank - 1]
@@ -358,7 +359,7 @@ def read_pairs(
             data, etag = read_object(client, match.image_path)
             if found is None or found[0] != etag:
                 raise LandmarkError(f"{match.image_path}: changed since it was compared")
-            picture = decode_image(data, match.image_path, side_px).pixels
+            picture = decode_isolated(data, match.image_path, side_px).pixels
         except LandmarkError as error:
             logger.warning("no picture for rank %d: %s", rank, error)
             continue

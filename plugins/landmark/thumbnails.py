@@ -1,4 +1,4 @@
-"""Small pictures for pages: decoded within the limits of `images`, and always encoded anew."""
+"""Small pictures for pages: decoded in another process, and always encoded anew."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from PIL import Image
 
 from landmark.bucket import read_object
-from landmark.images import decode_image
+from landmark.decoding import decode_isolated
 from landmark.report import to_jpeg
 
 
@@ -27,4 +27,4 @@ def thumbnail(client: Any, path: str, side_px: int) -> tuple[bytes, str]:
         If it is missing, may not be read, or is no photograph.
     """
     data, etag = read_object(client, path)
-    return to_jpeg(Image.fromarray(decode_image(data, path, side_px).pixels)), etag
+    return to_jpeg(Image.fromarray(decode_isolated(data, path, side_px).pixels)), etag

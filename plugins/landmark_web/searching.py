@@ -12,8 +12,8 @@ from fastapi import Request
 from starlette.datastructures import UploadFile
 
 from landmark.bucket import read_etag, write_object
+from landmark.decoding import decode_isolated
 from landmark.errors import LandmarkError
-from landmark.images import decode_image
 from landmark.ranking import MIN_INLIERS
 from landmark_airflow import Landmark
 from landmark_web.runs import SEARCH, trigger
@@ -117,7 +117,7 @@ def _upload(landmark: Landmark, form: Form) -> str:
     if uploads is None:
         raise LandmarkError("LANDMARK_UPLOADS is not set, so nothing can be uploaded; give a path.")
     name = re.sub(r"[^\w.-]+", "-", form.name.replace("\\", "/").rsplit("/", 1)[-1]).strip(".-")
-    decode_image(form.photograph, name, CHECK_SIDE_PX)
+    decode_isolated(form.photograph, name, CHECK_SIDE_PX)
     digest = hashlib.sha256(form.photograph).hexdigest()[:16]
     path = f"{uploads}{digest}/{name[-100:] or 'photograph'}"
     write_object(landmark.s3, path, form.photograph, "application/octet-stream")
