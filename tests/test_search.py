@@ -1,5 +1,6 @@
 """A query against the table, over real Dask workers and a real Postgres."""
 
+import pickle
 import random
 from dataclasses import replace
 
@@ -11,7 +12,15 @@ from landmark.errors import LandmarkError
 from landmark.features import LocalFeatures
 from landmark.ranking import MIN_INLIERS, Match
 from landmark.report import read_result, result_folder, write_query, write_result
-from landmark.search import compare, draw_best, rank_images, rank_table
+from landmark.search import (
+    MATCH_BYTES,
+    Query,
+    compare,
+    draw_best,
+    rank_alone,
+    rank_images,
+    rank_table,
+)
 from landmark.shortlist import describe_table
 from landmark.store import Store, StoredImage
 
@@ -36,7 +45,7 @@ def table(postgres, make_view):
 def search(table, dask_client, make_view, place=7, view=0, **options):
     path = f"s3://b/{place:02d}/{view}.jpg"
     options = {"top_k": 100, **options}
-    return rank_table(table, dask_client, MODEL, make_view(place, view), path, **options)
+    return rank_alone(table, dask_client, MODEL, Query(path, make_view(place, view)), **options)
 
 
 def test_the_other_views_of_the_place_come_first_and_alone(table, dask_client, make_view):
@@ -74,20 +83,19 @@ def with_a_hint_of(make_view):
 def test_a_lower_threshold_lists_weak_matches_that_are_no_answer(
     table, dask_client, with_a_hint_of
 ):
-    query = with_a_hint_of(99, 12)
-    weak = rank_table(table, dask_client, MODEL, query, "s3://b/q.jpg", 100, min_inliers=3)
+    query = Query("s3://b/q.jpg", with_a_hint_of(99, 12))
+    weak = rank_alone(table, dask_client, MODEL, query, 100, min_inliers=3)
     assert weak.verdict == "no match" and weak.matches
     assert all(3 <= match.inliers < MIN_INLIERS for match in weak.matches)
     assert all(match.image_path.startswith("s3://b/12/") for match in weak.matches)
-    assert rank_table(table, dask_client, MODEL, query, "s3://b/q.jpg", 100).matches == []
+    assert rank_alone(table, dask_client, MODEL, query, 100).matches == []
 
 
 def test_top_k_cuts(table, dask_client, with_a_hint_of):
-    query = with_a_hint_of(7, 12)
+    query = Query("s3://b/q.jpg", with_a_hint_of(7, 12))
 
     def best(top_k: int) -> list[Match]:
-        options = {"top_k": top_k, "min_inliers": 3}
-        return rank_table(table, dask_client, MODEL, query, "s3://b/q.jpg", **options).matches
+        return rank_alone(table, dask_client, MODEL, query, top_k, min_inliers=3).matches
 
     everything = best(100)
     assert len(everything) > VIEWS  # of place 7, then of place 12
@@ -127,11 +135,12 @@ def test_chunks_do_not_change_the_ranking(make_view, monkeypatch):
         for place in range(30)
         for view in [make_view(place % 2, place)]
     ]
-    expected = rank_images(make_view(1, 99), images, 10, 3)
+    query = [Query("s3://b/q.jpg", make_view(1, 99))]
+    (expected,) = rank_images(query, images, 10, 3)
     assert (len(expected.matches), expected.compared) == (10, 30)  # of 15 views
     for chunk in (1, 4, 100):
         monkeypatch.setattr("landmark.search.IMAGES_PER_CHUNK", chunk)
-        found = rank_images(make_view(1, 99), reversed(images), 10, 3)
+        (found,) = rank_images(query, reversed(images), 10, 3)
         assert (found.matches, found.compared) == (expected.matches, 30)
 
 
@@ -155,6 +164,94 @@ def test_a_shortlist_lists_what_was_asked_for_and_finds_the_same(
         table, dask_client, make_view, top_k=top_k, min_inliers=min_inliers, **options
     ).matches
     assert found == [match for match in everything if match.inliers >= min_inliers][:top_k]
+
+
+# ---- many queries at once -----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def queries(make_view, with_a_hint_of):
+    """Some that are in the table and some that are not, two of one place, one of no place."""
+    views = [(7, 0), (7, 9), (12, 1), (99, 0), (3, 3), (24, 8)]
+    found = [
+        Query(f"s3://b/{place:02d}/{view}.jpg", make_view(place, view)) for place, view in views
+    ]
+    return [*found, Query("s3://b/hint.jpg", with_a_hint_of(99, 12))]
+
+
+OPTIONS = [
+    {"mode": "exhaustive"},
+    {"mode": "exhaustive", "min_inliers": 3, "top_k": 2},
+    {"mode": "shortlist", "shortlist": 20},
+    {"mode": "shortlist", "shortlist": 20, "min_inliers": 3, "top_k": 1},
+    {"mode": "auto", "shortlist": 30},
+]
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+@pytest.mark.parametrize("at_once", [7, 3, 1])
+def test_each_of_many_queries_gets_the_bytes_that_it_gets_alone(
+    table, dask_client, queries, monkeypatch, options, at_once
+):
+    options = {"top_k": 100, **options}
+    # As one image fewer is compared with a query that is in the table, `auto` chooses otherwise.
+    monkeypatch.setattr("landmark.search.EXHAUSTIVE_UP_TO", PLACES * VIEWS - 1)
+    alone = [rank_alone(table, dask_client, MODEL, query, **options) for query in queries]
+    size = queries[0].features.nbytes + options["top_k"] * MATCH_BYTES
+    monkeypatch.setattr("landmark.search.GROUP_BYTES", at_once * size)
+    told = []
+    found = list(
+        rank_table(
+            table, dask_client, MODEL, queries, **options, tell=lambda p: told.append(p.figures)
+        )
+    )
+    assert [result.to_text() for result in found] == [result.to_text() for result in alone]
+    assert [result.to_json() for result in found] == [result.to_json() for result in alone]
+    modes = {result.mode for result in found}
+    assert modes == (
+        {"exhaustive", "shortlist"} if options["mode"] == "auto" else {options["mode"]}
+    )
+    assert told[-1]["done"] == told[-1]["total"] == sum(result.images_compared for result in found)
+
+
+@pytest.mark.parametrize("mode", ["exhaustive", "shortlist"])
+def test_many_queries_read_the_table_once(table, dask_client, queries, mode):
+    options = {"mode": mode, "shortlist": 20}
+
+    def blocks_read(asked) -> int:
+        query = (
+            "SELECT toast_blks_read + toast_blks_hit FROM pg_statio_user_tables"
+            " WHERE relname = 'landmarks'"
+        )
+        with table.connect() as connection:
+            ((before,),) = connection.execute(query)
+        list(rank_table(table, dask_client, MODEL, asked, 100, **options))
+        with table.connect() as connection:
+            ((after,),) = connection.execute(query)
+        return after - before
+
+    # Queries of one place: their lists are about the same.
+    asked = [Query(f"s3://b/{number}", queries[0].features) for number in range(8)]
+    once = blocks_read(asked[:1])
+    assert once > 0 and blocks_read(asked) < 2 * once
+
+
+def test_a_query_that_cannot_be_searched_for_leaves_the_others(store, dask_client, make_view):
+    """One has no other image to be compared with."""
+    store.save("s3://b/07/0.jpg", MODEL, "1", make_view(7))
+    asked = [Query("s3://b/07/0.jpg", make_view(7)), Query("s3://b/07/1.jpg", make_view(7, 1))]
+    refused, found = rank_table(store, dask_client, MODEL, asked, 100)
+    assert isinstance(refused, LandmarkError) and "no image to compare with" in str(refused)
+    assert found.verdict == "match" and found.images_compared == 1
+
+
+def test_what_is_arranged_for_matching_does_not_travel(make_view):
+    query = Query("s3://b/q.jpg", make_view(1))
+    assert query.descriptors is query.descriptors
+    assert "descriptors" not in vars(pickle.loads(pickle.dumps(query)))
+
+
+# ---- modes --------------------------------------------------------------------------------------
 
 
 def test_a_shortlist_of_everything_is_the_exhaustive_search(table, dask_client, make_view):
@@ -185,8 +282,9 @@ def test_the_query_alone_is_nothing_to_compare_with(store, dask_client, make_vie
 
 
 def test_features_of_another_model_are_never_compared(table, dask_client, make_view):
+    query = Query("s3://b/x.jpg", make_view(7, d=4))
     with pytest.raises(LandmarkError, match=r"the table has model-1 \(100 images\), model-2"):
-        rank_table(table, dask_client, "model-3", make_view(7, d=4), "s3://b/x.jpg", 100)
+        rank_alone(table, dask_client, "model-3", query, 100)
     paths = [match.image_path for match in search(table, dask_client, make_view).matches]
     assert "s3://b/07/8.jpg" not in paths and len(paths) == 3
 
@@ -208,7 +306,7 @@ def test_a_result_is_written_read_and_drawn(store, dask_client, s3, prefix, make
     folder = result_folder(base + "results/", "run-1")
     query = make_view(1, 0)
     write_query(s3, folder, query)
-    result = rank_table(store, dask_client, MODEL, query, f"{base}0.jpg", 100)
+    result = rank_alone(store, dask_client, MODEL, Query(f"{base}0.jpg", query), 100)
     answer = write_result(s3, folder, result)
     assert answer["verdict"] == "match" and answer["result"] == folder + "matches.txt"
     assert read_result(s3, folder) == result

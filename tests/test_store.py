@@ -103,8 +103,9 @@ def test_models_do_not_mix(store, make_view):
     store.save("s3://b/a", "other", "1", make_view(1, d=4))
     store.save("s3://b/b", "other", "1", make_view(2, d=4))
     assert store.models() == [("other", 2), (MODEL, 1)]
-    assert store.contents(MODEL).images == 1
-    assert store.contents(MODEL, "s3://b/a").newest is None
+    assert store.count(MODEL) == 1
+    own, other = store.contents_besides(MODEL, ["s3://b/a", "s3://b/b"], up_to=10)
+    assert own == (True, 0, None) and other[:2] == (False, 1) and other.newest is not None
     assert [p.images for p in store.partitions(MODEL, 10)] == [1]
     assert [image.descriptors.shape[1] for image in store.read_partition(MODEL, range(99))] == [16]
 
@@ -114,14 +115,14 @@ def test_partitions_hold_every_image_once(store, make_view, size):
     for number in range(7):
         store.save(f"s3://b/{number}", MODEL, "1", make_view(number, n=3))
         store.save(f"s3://b/{number}", "other", "1", make_view(number, n=3))
-    partitions = store.partitions(MODEL, size, except_path="s3://b/3")
+    partitions = store.partitions(MODEL, size)
     assert all(partition.images <= size for partition in partitions)
     found = [
         image.image_path
         for partition in partitions
-        for image in store.read_partition(MODEL, partition.ids, "s3://b/3")
+        for image in store.read_partition(MODEL, partition.ids)
     ]
-    assert found == [f"s3://b/{number}" for number in (0, 1, 2, 4, 5, 6)]
+    assert found == [f"s3://b/{number}" for number in range(7)]
 
 
 def test_the_password_is_not_shown():

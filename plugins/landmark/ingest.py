@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -149,35 +149,117 @@ def extract_batch(store: Store, client: Any, extractor: Extractor, sweep: str, b
     return progress.done
 
 
-def query_features(
-    store: Store, client: Any, model: ModelConfig, path: str, add_to_index: bool
-) -> LocalFeatures:
-    """The features of a query image: from the table if it is indexed as it lies in S3, else new.
+def find_queries(
+    client: Any, asked: str | Sequence[str], results: str, most: int
+) -> list[tuple[str, str | None]]:
+    """The photographs that a search is asked for, each once, in the order of asking.
 
-    Reading them from the table spares TensorFlow's import and the model's load.
+    Parameters
+    ----------
+    asked : str or sequence of str
+        ``s3://bucket/key`` each; what ends in ``/`` is a prefix, and means every photograph below.
+    results : str
+        `LANDMARK_RESULTS`, where no photographs are.
+    most : int
+
+    Returns
+    -------
+    list of (str, str or None)
+        Paths; of a prefix that has no photograph or cannot be listed, the reason.
 
     Raises
     ------
     LandmarkError
-        If the image is missing or unusable, or shows nothing that the model takes for a feature.
+        If there are more than `most`.
     """
-    found = store.find(path, model.fingerprint)
-    if found is not None and found[0] == read_etag(client, path):
-        logger.info("%s is indexed already", path)
-        features = found[1]
-    else:
-        data, etag = read_object(client, path)
-        features = load_extractor(model).extract(data, path)
+    found: dict[str, str | None] = {}
+    for entry in [asked] if isinstance(asked, str) else asked:
+        if entry.endswith("/"):
+            listed = False
+            try:
+                for below in list_images(client, entry, results):
+                    listed = True
+                    found.setdefault(below.path)
+                    if len(found) > most:
+                        break
+                if not listed:
+                    found[entry] = f"{entry}: no photograph lies below; check the prefix"
+            except LandmarkError as error:
+                found[entry] = str(error)
+        else:
+            found.setdefault(entry)
+        if len(found) > most:
+            raise LandmarkError(
+                f"image_path: more than the {most:,} photographs that one run may search for; "
+                f"search for them in several runs, or raise LANDMARK_MAX_QUERIES"
+            )
+    return list(found.items())
+
+
+def extract_queries(
+    store: Store, client: Any, model: ModelConfig, paths: Sequence[str], add_to_index: bool
+) -> Iterator[tuple[str, LocalFeatures | LandmarkError]]:
+    """The features of query images, or why there are none; in any order.
+
+    From the table if an image is indexed as it lies in S3, else new. If all are, TensorFlow's
+    import and the model's load are spared; else the model is loaded once.
+
+    Yields
+    ------
+    (str, LocalFeatures or LandmarkError)
+        An error if the image is missing or unusable, or shows nothing that the model takes for a
+        feature.
+
+    Raises
+    ------
+    LandmarkError
+        If the model cannot be used.
+    """
+    progress = Progress(len(paths), "photographs read")
+    for path, found in _query_features(store, client, model, paths, add_to_index):
+        progress.add()
+        if isinstance(found, LocalFeatures) and not len(found):
+            found = UnusableImage(
+                f"{path}: the model finds no feature in it; use a sharper or larger photograph, "
+                f"or lower LANDMARK_SCORE_THRESHOLD"
+            )
+        if isinstance(found, LandmarkError):
+            logger.warning("%s", found)
+        else:
+            logger.info("%d features of %s", len(found), path)
+        yield path, found
+
+
+def _query_features(
+    store: Store, client: Any, model: ModelConfig, paths: Sequence[str], add_to_index: bool
+) -> Iterator[tuple[str, LocalFeatures | LandmarkError]]:
+    new = []
+    for path in paths:
+        try:
+            etag = read_etag(client, path)
+        except LandmarkError as error:
+            yield path, error
+            continue
+        indexed = store.find(path, model.fingerprint)
+        if indexed is not None and indexed[0] == etag:
+            logger.info("%s is indexed already", path)
+            yield path, indexed[1]
+        else:
+            new.append(S3Object(path, etag, 0))
+    if not new:
+        return
+    extractor = load_extractor(model)
+    aggregation = store.current_aggregation(model.fingerprint) if add_to_index else None
+    for entry, download in _downloads(client, new):
+        try:
+            data, etag = download.result()
+            features = extractor.extract(data, entry.path)
+        except LandmarkError as error:
+            yield entry.path, error
+            continue
         if add_to_index:
-            aggregation = store.current_aggregation(model.fingerprint)
-            store.save(path, model.fingerprint, etag, features, aggregation=aggregation)
-    if not len(features):
-        raise UnusableImage(
-            f"{path}: the model finds no feature in it; use a sharper or larger photograph, or "
-            f"lower LANDMARK_SCORE_THRESHOLD"
-        )
-    logger.info("%d features of %s", len(features), path)
-    return features
+            store.save(entry.path, model.fingerprint, etag, features, aggregation=aggregation)
+        yield entry.path, features
 
 
 def _downloads(

@@ -80,6 +80,13 @@ class Settings(BaseSettings):
     shortlist: int = Field(
         1_000, ge=1, le=100_000, description="Images that a search in that mode compares."
     )
+    max_queries: int = Field(
+        1_000,
+        ge=1,
+        le=10_000,
+        description="Photographs that one run may search for: so many are compared with 20,000 "
+        "images in some hours, and one page still lists them.",
+    )
     postgres_conn_id: str = Field("landmark_postgres", description="Airflow connection.")
     aws_conn_id: str = Field("landmark_s3", description="Airflow connection.")
     max_image_size: int | None = Field(

@@ -85,7 +85,7 @@ def _current(store: Store, model: str, measure: bool) -> NumberedAggregation | N
     if known is not None and known.parameters is None:
         return known
     enough = SAMPLE_IMAGES if known is None else min(GROWTH * known.images, SAMPLE_IMAGES)
-    images = store.contents(model, up_to=SAMPLE_IMAGES).images
+    images = store.count(model, up_to=SAMPLE_IMAGES)
     outgrown = known is None or known.images < enough <= images
     if not outgrown and not measure:
         return known
@@ -107,7 +107,7 @@ def _current(store: Store, model: str, measure: bool) -> NumberedAggregation | N
 def _describe(store: Store, model: str, aggregation: NumberedAggregation) -> int:
     assert aggregation.parameters is not None
     progress = Progress(
-        store.contents(model).images - store.described(aggregation.number), "images described"
+        store.count(model) - store.described(aggregation.number), "images described"
     )
     last = 0
     while True:
@@ -134,6 +134,8 @@ class Shortlist:
     ----------
     query_path : str
         The query's own path, which is left out.
+    aggregations : sequence of NumberedAggregation, optional
+        The model's, where they are known already.
 
     Raises
     ------
@@ -141,9 +143,16 @@ class Shortlist:
         If no image has a global descriptor yet, or the query gets none.
     """
 
-    def __init__(self, store: Store, model: str, query: LocalFeatures, query_path: str) -> None:
+    def __init__(
+        self,
+        store: Store,
+        model: str,
+        query: LocalFeatures,
+        query_path: str,
+        aggregations: Sequence[NumberedAggregation] | None = None,
+    ) -> None:
         self._store, self._model, self._query_path = store, model, query_path
-        found = store.aggregations(model)
+        found = store.aggregations(model) if aggregations is None else aggregations
         if not found:
             raise LandmarkError(
                 f"no image of the model {model} has a global descriptor yet; run landmark_index, "
@@ -199,7 +208,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     store = Store(options.database)
     try:
         store.migrate()
-        if not store.contents(options.model, up_to=1).images:
+        if not store.count(options.model, up_to=1):
             models = ", ".join(name for name, _ in store.models()) or "none"
             raise LandmarkError(f"{options.model}: the table has no such model; it has {models}")
         describe_table(store, options.model, options.measure)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -61,16 +61,19 @@ class Partition(NamedTuple):
 
 
 class Contents(NamedTuple):
-    """What the table holds of one model.
+    """What the table holds of one model besides the image of a path.
 
     Parameters
     ----------
+    has_path : bool
+        Whether it holds that image, too.
     images : int
-        Counted only so far as was asked.
+        Others; counted only so far as was asked.
     newest : datetime or None
-        When an image was indexed last; None if there is none.
+        When one of them was indexed last; None if there is none.
     """
 
+    has_path: bool
     images: int
     newest: datetime | None
 
@@ -115,6 +118,8 @@ class StoredImage(NamedTuple):
     descriptors : float16 array [n, d]
     scales : float32 array [n]
         As of `LocalFeatures`.
+    id : int
+        Of the row.
     """
 
     image_path: str
@@ -122,6 +127,7 @@ class StoredImage(NamedTuple):
     locations: NDArray[np.float32]
     descriptors: NDArray[np.float16]
     scales: NDArray[np.float32]
+    id: int = 0
 
 
 class Sweep(NamedTuple):
@@ -341,26 +347,48 @@ class Store:
 
     # ---- search ---------------------------------------------------------------------------------
 
-    def contents(self, model: str, except_path: str = "", up_to: int | None = None) -> Contents:
-        """How many images the model has, `except_path` not counted, and the newest's time.
+    def count(self, model: str, up_to: int | None = None) -> int:
+        """How many images the model has.
 
         Parameters
         ----------
         up_to : int, optional
             Count no further: counting takes long in a large table.
         """
-        chosen = {"model": model, "path": except_path, "up_to": up_to}
         with self.connect() as connection:
-            row = connection.execute(
-                "SELECT"
-                " (SELECT count(*) FROM (SELECT FROM landmarks WHERE model = %(model)s"
-                "   AND image_path <> %(path)s LIMIT %(up_to)s) AS counted),"
-                " (SELECT indexed_at FROM landmarks WHERE model = %(model)s"
-                "   AND image_path <> %(path)s ORDER BY indexed_at DESC LIMIT 1)",
-                chosen,
-            ).fetchone()
-        assert row is not None
-        return Contents(*row)
+            return _count_images(connection, model, up_to)
+
+    def contents_besides(self, model: str, paths: Sequence[str], up_to: int) -> list[Contents]:
+        """For each path what the model has besides the image of that path.
+
+        Parameters
+        ----------
+        up_to : int
+            Count no further.
+        """
+        with self.connect() as connection:
+            images = _count_images(connection, model, up_to + 1)
+            # Of two one at least is another image than the one of a path.
+            newest = connection.execute(
+                "SELECT image_path, indexed_at FROM landmarks WHERE model = %s"
+                " ORDER BY indexed_at DESC LIMIT 2",
+                [model],
+            ).fetchall()
+            indexed = {
+                path
+                for (path,) in connection.execute(
+                    "SELECT image_path FROM landmarks WHERE model = %s AND image_path = ANY(%s)",
+                    [model, list(paths)],
+                )
+            }
+        return [
+            Contents(
+                path in indexed,
+                min(images - (path in indexed), up_to),
+                next((time for other, time in newest if other != path), None),
+            )
+            for path in paths
+        ]
 
     def models(self) -> list[tuple[str, int]]:
         """Each model that has features here, and its number of images, most first."""
@@ -369,14 +397,14 @@ class Store:
                 "SELECT model, count(*) FROM landmarks GROUP BY model ORDER BY 2 DESC, 1"
             ).fetchall()
 
-    def partitions(self, model: str, images: int, except_path: str = "") -> list[Partition]:
+    def partitions(self, model: str, images: int) -> list[Partition]:
         """The model's rows as ranges of id with at most so many images each.
 
         Blocks of ids begin and end at fixed places, wider where many ids have no row: an image that
         comes or goes changes one of them and leaves the others as workers know them.
         """
-        selected = "FROM landmarks WHERE model = %(model)s AND image_path <> %(except_path)s"
-        values = {"model": model, "except_path": except_path, "images": images}
+        selected = "FROM landmarks WHERE model = %(model)s"
+        values = {"model": model, "images": images}
         with self.connect() as connection:
             row = connection.execute(
                 f"SELECT max(id) - min(id) + 1, count(*) {selected}", values
@@ -399,7 +427,6 @@ class Store:
         self,
         model: str,
         ids: range | list[int],
-        except_path: str = "",
         cache: RowCache | None = None,
     ) -> Iterator[StoredImage]:
         """Stream the images of a partition in the order of their ids.
@@ -418,8 +445,8 @@ class Store:
                 # address, or the counter's return after 2**32 transactions, another time.
                 rows = connection.execute(
                     "SELECT id, xmin::text, indexed_at FROM landmarks"
-                    f" WHERE model = %s AND image_path <> %s AND {where} ORDER BY id",
-                    [model, except_path, *values],
+                    f" WHERE model = %s AND {where} ORDER BY id",
+                    [model, *values],
                 )
                 versions = {number: (xmin, time) for number, xmin, time in rows}
                 held = cache.find(scope, versions)
@@ -433,8 +460,8 @@ class Store:
             cursor.execute(
                 "SELECT id, xmin::text, indexed_at, image_path, greatest(width, height),"
                 " n_features, locations, descriptors, scales FROM landmarks"
-                f" WHERE model = %s AND image_path <> %s AND {where} ORDER BY id",
-                [model, except_path, *values],
+                f" WHERE model = %s AND {where} ORDER BY id",
+                [model, *values],
             )
             read = _read_images(cursor, scope, cache)
             for _, image in heapq.merge(held.items(), read, key=itemgetter(0)):
@@ -525,13 +552,13 @@ class Store:
         found = [(row[0], row[1], _array(row[3], "<f2", row[2])) for row in rows]
         return (found[-1][0] if found else after_id), found
 
-    def undescribed_ids(self, model: str, images: int, except_path: str = "") -> list[int]:
+    def undescribed_ids(self, model: str, images: int) -> list[int]:
         """At most so many of the model's images that nothing has described yet, ascending."""
         with self.connect() as connection:
             rows = connection.execute(
                 "SELECT id FROM landmarks WHERE model = %s AND aggregation IS NULL"
-                " AND image_path <> %s ORDER BY id LIMIT %s",
-                [model, except_path, images],
+                " ORDER BY id LIMIT %s",
+                [model, images],
             )
             return [number for (number,) in rows]
 
@@ -864,6 +891,15 @@ def _hold_aggregation(connection: psycopg.Connection[Any], number: int) -> bool:
     return row is not None
 
 
+def _count_images(connection: psycopg.Connection[Any], model: str, up_to: int | None) -> int:
+    row = connection.execute(
+        "SELECT count(*) FROM (SELECT FROM landmarks WHERE model = %s LIMIT %s) AS counted",
+        [model, up_to],
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
 def _index_name(aggregation: int) -> sql.Identifier:
     return sql.Identifier(f"landmarks_nearest_{aggregation}")
 
@@ -885,6 +921,7 @@ def _read_images(
             _array(locations, "<f4", n, 2),
             _array(descriptors, "<f2", n),
             np.frombuffer(scales, "<f4"),
+            number,
         )
         if cache is not None:
             size = len(locations) + len(descriptors) + len(scales) + ROW_OVERHEAD_BYTES
