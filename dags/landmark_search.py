@@ -156,11 +156,11 @@ def landmark_search() -> None:
     @task
     def draw_matches(query: dict[str, str]) -> int:
         """Draw the inliers of the best matches; return the number of pictures."""
-        from landmark import search
+        from landmark import pictures
         from landmark_airflow import landmark
 
         with landmark() as (_, store, s3):
-            return search.draw_all(store, s3, query["folder"])
+            return pictures.draw_all(store, s3, query["folder"])
 
     query = extract_query()
     ranked, drawn = rank_matches(query), draw_matches(query)

@@ -10,13 +10,13 @@ import pytest
 from landmark.cluster import open_client
 from landmark.errors import LandmarkError
 from landmark.features import LocalFeatures
+from landmark.pictures import draw_best
 from landmark.ranking import MIN_INLIERS, Match
 from landmark.report import read_result, result_folder, write_query, write_result
 from landmark.search import (
     MATCH_BYTES,
     Query,
     compare,
-    draw_best,
     rank_alone,
     rank_images,
     rank_table,

@@ -284,7 +284,7 @@ def show_pair(request: Request, one: OneSearch, rank: int) -> HTMLResponse:
 @decoding
 def pair_picture(request: Request, one: OneSearch, rank: int) -> Response:
     """The two photographs with a line for each inlier, finer than the DAG draws them."""
-    from landmark.search import draw_pair
+    from landmark.pictures import draw_pair
 
     _match(one, rank)
     folder = one.search.folder
