@@ -253,8 +253,8 @@ def rank_table(
             _Tasks(table, client, exhaustive, parameters, progress).rank_all(partitions)
         if short:
             tasks = _Tasks(table, client, short, parameters, progress)
-            tasks.rank_some(dict.fromkeys(table.undescribed_ids, range(len(short))))
-            _rank_shortlists(tasks, short, shortlist)
+            _rank_shortlists(tasks, table, short, shortlist)
+            del tasks  # and with it the queries that the workers hold
         for search in begun:
             if isinstance(search, LandmarkError):
                 yield search
@@ -466,6 +466,8 @@ class _Tasks:
         wanted : mapping
             Of each id the numbers of the queries.
         """
+        if not wanted:
+            return
         pairs = sum(len(numbers) for numbers in wanted.values())
         self._progress.total = max(self._progress.total, self._progress.done + pairs)
         workers = len(self._client.scheduler_info()["workers"])
@@ -490,8 +492,11 @@ class _Tasks:
         logger.info("%d of %d comparisons had to be verified", verified, compared)
 
 
-def _rank_shortlists(tasks: _Tasks, searches: Sequence[_Search], shortlist: int) -> None:
+def _rank_shortlists(
+    tasks: _Tasks, table: _Table, searches: Sequence[_Search], shortlist: int
+) -> None:
     """Round by round, and first what nothing has described yet, which is on no list."""
+    tasks.rank_some(dict.fromkeys(table.undescribed_ids, range(len(searches))))
     for images in _shares(shortlist, ROUNDS):
         wanted: dict[int, list[int]] = {}
         for number, search in enumerate(searches):

@@ -84,8 +84,8 @@ class Settings(BaseSettings):
         1_000,
         ge=1,
         le=10_000,
-        description="Photographs that one run may search for: so many are compared with 20,000 "
-        "images in some hours, and one page still lists them.",
+        description="Photographs that one run may search for: two cores compare so many with "
+        "20,000 images in an hour or two, and a task has six.",
     )
     postgres_conn_id: str = Field("landmark_postgres", description="Airflow connection.")
     aws_conn_id: str = Field("landmark_s3", description="Airflow connection.")
