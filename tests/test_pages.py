@@ -413,14 +413,6 @@ def test_wrong_input_shows_its_message(browser, pages, fields, message):
 
 
 @pytest.mark.parametrize(
-    ("name", "body", "message"),
-    [
-        ("notes.txt", b"no photograph", "notes.txt: no image"),
-        ("empty.jpg", b"", "empty file"),
-        ("../../etc/<i>.jpg", b"GIF89a", "i-.jpg: "),
-    ],
-)
-@pytest.mark.parametrize(
     ("typed", "conf", "searches"),
     [
         (
@@ -445,6 +437,14 @@ def test_several_lines_or_a_prefix_are_searched_for_in_one_run(
     assert f"{searches} match</span>" in browser.get(f"/searches/{run}").text
 
 
+@pytest.mark.parametrize(
+    ("name", "body", "message"),
+    [
+        ("notes.txt", b"no photograph", "notes.txt: no image"),
+        ("empty.jpg", b"", "empty file"),
+        ("../../etc/<i>.jpg", b"GIF89a", "i-.jpg: "),
+    ],
+)
 def test_an_upload_that_is_no_photograph_goes_nowhere(browser, pages, name, body, message):
     def uploads():
         listing = pages.s3.list_objects_v2(Bucket="landmark", Prefix="uploads/")
