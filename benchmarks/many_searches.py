@@ -1,7 +1,7 @@
 """What one pass for many queries saves against one search after the other, in the same run.
 
     PYTHONPATH=plugins:include OMP_NUM_THREADS=1 python -m benchmarks.many_searches
-        [--images 3000] [--queries 1,4,16] [--json FILE]
+        [--images 3000] [--queries 1,4,16] [--shortlist 500] [--rounds 3] [--json FILE]
 
 A table of `landmark.bulk`, made of the gallery's photographs, in a Postgres of its own; workers of
 `LANDMARK_DASK=local`, which keep no rows. Both ways take turns, and give the same bytes; of each
@@ -33,10 +33,10 @@ from landmark.shortlist import describe_table
 from landmark.store import Store
 from stack.servers import start_postgres
 
-TOP_K, ROUNDS = 100, 2
+TOP_K = 100
 
 
-def measure(images: int, numbers: Sequence[int], shortlist: int) -> dict[str, Any]:
+def measure(images: int, numbers: Sequence[int], shortlist: int, rounds: int) -> dict[str, Any]:
     """Seconds and megabytes of both ways, by mode and number of queries."""
     model = resolve_model(load_settings())
     extractor, parameters = load_extractor(model), MatchingParameters(model.max_distance)
@@ -76,7 +76,7 @@ def measure(images: int, numbers: Sequence[int], shortlist: int) -> dict[str, An
                 }
                 turns: dict[str, list[tuple[float, float, float]]] = {way: [] for way in ways}
                 texts = []
-                for _ in range(ROUNDS):
+                for _ in range(rounds):
                     for way, run in ways.items():
                         before = megabytes_read(store)
                         computed, started = _computed(client), time.perf_counter()
@@ -98,7 +98,7 @@ def measure(images: int, numbers: Sequence[int], shortlist: int) -> dict[str, An
         "images": images,
         "shortlist": shortlist,
         "workers": workers,
-        "rounds": ROUNDS,
+        "rounds": rounds,
         "ratio": max(row["seconds_ratio"] for row in rows if row["mode"] == "exhaustive"),
         "searches": rows,
     }
@@ -121,9 +121,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--images", type=int, default=3000, metavar="N")
     parser.add_argument("--queries", default="1,4,16", metavar="N,N")
     parser.add_argument("--shortlist", type=int, default=500, metavar="N")
+    parser.add_argument("--rounds", type=int, default=3, metavar="N")
     options = parser.parse_args(arguments)
     numbers = [int(number) for number in options.queries.split(",")]
-    return print_figures(lambda: measure(options.images, numbers, options.shortlist), options.json)
+
+    def measured() -> dict[str, Any]:
+        return measure(options.images, numbers, options.shortlist, options.rounds)
+
+    return print_figures(measured, options.json)
 
 
 if __name__ == "__main__":

@@ -1,26 +1,31 @@
 """A query against the table, over real Dask workers and a real Postgres."""
 
+import io
 import pickle
 import random
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from landmark.bucket import read_etag
 from landmark.cluster import open_client
 from landmark.errors import LandmarkError
 from landmark.features import LocalFeatures
-from landmark.pictures import draw_best
+from landmark.pictures import draw_all, draw_best
 from landmark.ranking import MIN_INLIERS, Match
 from landmark.report import read_result, result_folder, write_query, write_result
 from landmark.search import (
     MATCH_BYTES,
     Query,
+    WrittenQueries,
     compare,
     rank_alone,
     rank_images,
     rank_table,
 )
+from landmark.searches import Searches
 from landmark.shortlist import describe_table
 from landmark.store import Store, StoredImage
 
@@ -289,10 +294,9 @@ def test_features_of_another_model_are_never_compared(table, dask_client, make_v
     assert "s3://b/07/8.jpg" not in paths and len(paths) == 3
 
 
-def test_a_result_is_written_read_and_drawn(store, dask_client, s3, prefix, make_view):
-    import io
-
-    from PIL import Image
+@pytest.fixture
+def photographs(store, s3, prefix, make_view):
+    """A prefix with four views of a place, all in the table; the third has changed since."""
 
     def picture(shade):
         buffer = io.BytesIO()
@@ -301,22 +305,53 @@ def test_a_result_is_written_read_and_drawn(store, dask_client, s3, prefix, make
 
     base = prefix({f"{view}.jpg": picture(60 * view) for view in range(4)})
     for view in range(4):
-        etag = s3.head_object(Bucket="landmark", Key=f"{base[14:]}{view}.jpg")["ETag"].strip('"')
+        etag = read_etag(s3, f"{base}{view}.jpg")
         store.save(f"{base}{view}.jpg", MODEL, etag if view != 2 else "old", make_view(1, view))
-    folder = result_folder(base + "results/", "run-1")
+    return base
+
+
+def drawn(s3, folder):
+    listed = s3.list_objects_v2(Bucket="landmark", Prefix=folder[14:] + "matches/")
+    return [entry["Key"].rsplit("/", 1)[1] for entry in listed.get("Contents", ())]
+
+
+def test_a_result_is_written_read_and_drawn(store, dask_client, s3, photographs, make_view):
+    folder = result_folder(photographs + "results/", "run-1")
     query = make_view(1, 0)
     write_query(s3, folder, query)
-    result = rank_alone(store, dask_client, MODEL, Query(f"{base}0.jpg", query), 100)
+    result = rank_alone(store, dask_client, MODEL, Query(f"{photographs}0.jpg", query), 100)
     answer = write_result(s3, folder, result)
     assert answer["verdict"] == "match" and answer["result"] == folder + "matches.txt"
     assert read_result(s3, folder) == result
     # The image that changed since it was indexed has no picture.
     assert draw_best(store, s3, folder) == 2
     ranks = [n for n, m in enumerate(result.matches, 1) if not m.image_path.endswith("2.jpg")]
-    for rank in ranks:
-        body = s3.get_object(Bucket="landmark", Key=f"{folder[14:]}matches/{rank:03d}.jpg")["Body"]
-        drawn = np.asarray(Image.open(io.BytesIO(body.read())))
-        assert drawn.shape == (480, 968, 3) and drawn.std() > 20
+    assert drawn(s3, folder) == [f"{rank:03d}.jpg" for rank in ranks]
+    for name in drawn(s3, folder):
+        body = s3.get_object(Bucket="landmark", Key=f"{folder[14:]}matches/{name}")["Body"]
+        pixels = np.asarray(Image.open(io.BytesIO(body.read())))
+        assert pixels.shape == (480, 968, 3) and pixels.std() > 20
+
+
+def test_of_many_results_fewer_pictures_are_drawn_each(
+    store, dask_client, s3, photographs, make_view, monkeypatch
+):
+    folder = photographs + "results/run/"
+    paths = [f"{photographs}{view}.jpg" for view in (0, 1, 3)] + ["s3://b/other.jpg"]
+    searches = Searches.plan("run", folder, paths, [(path, None) for path in paths])
+    views = [make_view(1, view) for view in (0, 1, 3)] + [make_view(2, 0)]
+    searches = searches.keep_queries(s3, zip(paths, views, strict=True))
+    written = WrittenQueries(s3, searches.read)
+    searches.keep_results(s3, rank_table(store, dask_client, MODEL, written, 100))
+    assert draw_all(store, s3, folder) == 6
+    monkeypatch.setattr("landmark.pictures.PICTURES_A_RUN", 4)
+    folders = [search.folder for search in searches.searches]
+    for name in folders[:3]:
+        for picture in drawn(s3, name):
+            s3.delete_object(Bucket="landmark", Key=f"{name[14:]}matches/{picture}")
+    draw_all(store, s3, folder)
+    assert all(set(drawn(s3, name)) <= {"001.jpg"} for name in folders[:3])
+    assert drawn(s3, folders[3]) == []
 
 
 def test_no_scheduler_at_the_address_names_the_remedy(monkeypatch):
