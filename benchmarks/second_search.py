@@ -21,7 +21,7 @@ from dask.distributed import Client
 from landmark.cluster import open_client
 from landmark.connections import close_idle
 from landmark.features import LocalFeatures
-from landmark.search import rank_table
+from landmark.search import Query, rank_alone
 from landmark.settings import Settings
 from landmark.store import Store
 from stack.net import free_port
@@ -77,11 +77,11 @@ def main(images: int = 3000, features: int = 1000) -> None:
             client.wait_for_workers(WORKERS, timeout=120)
         print(f"{images} images of {features} features, {WORKERS} workers")
         print("search      seconds  MB read  MB kept a worker")
-        query = made_up(images, features)
+        query = Query("s3://b/query", made_up(images, features))
         for name, cache_mb in (("without", 0), ("first", None), ("second", None), ("third", None)):
             with open_client(address, Settings(dask_cache_mb=cache_mb)) as client:
                 before, start = megabytes_read(store), time.perf_counter()
-                rank_table(store, client, MODEL, query, "s3://b/query", 100, mode="exhaustive")
+                rank_alone(store, client, MODEL, query, 100, mode="exhaustive")
                 seconds = time.perf_counter() - start
                 client.run(close_idle)
                 read = megabytes_read(store) - before

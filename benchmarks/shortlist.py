@@ -21,7 +21,7 @@ from landmark.command import figures_parser, print_figures
 from landmark.evaluation import extract_folder, read_labelled_folder, score
 from landmark.progress import Progress
 from landmark.ranking import MIN_INLIERS
-from landmark.search import rank_table
+from landmark.search import Query, rank_alone
 from landmark.shortlist import describe_table
 from landmark.store import Store
 from stack.servers import start_postgres
@@ -46,17 +46,16 @@ def measure(folder_path: Path, kind: str, shortlist: int) -> dict[str, Any]:
         progress = Progress(len(queries), "queries searched for")
         for path, query in queries.items():
             for (mode, least), lists in rankings.items():
-                result = rank_table(
+                result = rank_alone(
                     store,
                     client,
                     name,
-                    query,
-                    "",
+                    Query("", query),
                     len(images),
-                    least,
-                    mode,
-                    shortlist,
-                    parameters,
+                    min_inliers=least,
+                    mode=mode,
+                    shortlist=shortlist,
+                    parameters=parameters,
                 )
                 lists[path] = [match.image_path for match in result.matches]
             progress.add()

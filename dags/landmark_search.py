@@ -1,13 +1,14 @@
 """
 ### Find the other photographs of the same place
 
-Trigger with the path of a photograph. It needs not be indexed yet.
+Trigger with the path of a photograph, or many. They need not be indexed yet.
 
-1. `extract_query` reads the photograph, takes its DELF features from the index or extracts them,
+1. `extract_query` reads each photograph, takes its DELF features from the index or extracts them,
    and adds them to `landmarks`.
-2. `rank_matches` compares them with every image of the same model: mutual nearest neighbours,
-   then the inliers of one affine transformation, fanned out over Dask. Writes `matches.txt` and
-   `matches.json` to `LANDMARK_RESULTS/<run id>/`.
+2. `rank_matches` compares them with every image of the same model, which is read once for all of
+   them: mutual nearest neighbours, then the inliers of one affine transformation, fanned out over
+   Dask. Writes `matches.txt` and `matches.json` to `LANDMARK_RESULTS/<run id>/`, for each of many
+   photographs to a folder below; `searches.txt` tells all of them in short.
 3. `draw_matches` draws the inliers of the best matches, and a contact sheet, beside them.
 
 The tab **Landmark** of a run shows all of it.
@@ -27,6 +28,8 @@ from airflow.sdk import Param, dag, task
 from landmark.ranking import MIN_INLIERS
 from landmark_airflow import RunLink
 
+S3_PATH = "^s3://[^/]+/"
+
 
 @dag(
     schedule=None,
@@ -43,12 +46,16 @@ from landmark_airflow import RunLink
         "execution_timeout": timedelta(hours=6),
     },
     params={
+        # With `examples`, Airflow's form would show a field for one line of text.
         "image_path": Param(
-            type="string",
-            pattern="^s3://[^/]+/.+",
+            type=["string", "array"],
+            pattern=S3_PATH,
+            items={"type": "string", "pattern": S3_PATH},
+            minItems=1,
             title="Image",
-            description="The photograph to search for, below one of LANDMARK_QUERIES.",
-            examples=["s3://landmark/images/courtyard/01.jpg"],
+            description="The photograph to search for, such as s3://bucket/courtyard/01.jpg, below "
+            "one of LANDMARK_QUERIES; or a prefix that ends in /, for every photograph below; or a "
+            'list of both: ["s3://…", "s3://…"].',
         ),
         "top_k": Param(
             100,
@@ -102,19 +109,23 @@ from landmark_airflow import RunLink
 def landmark_search() -> None:
     @task
     def extract_query(run_id: str, params: dict[str, Any]) -> dict[str, Any]:
-        """Put the query's features into the index, and beside the result to come."""
+        """Put the queries' features into the index, and beside the results to come."""
         from landmark import ingest, registry, report
+        from landmark.searches import Searches
         from landmark_airflow import landmark
 
         with landmark() as (settings, store, s3):
-            settings.check_query(params["image_path"])
+            asked = params["image_path"]
+            settings.check_queries(asked)
             store.migrate()
             folder = report.result_folder(settings.results, run_id, params["results_path"])
             model = registry.searched_model(store, settings)
-            features = ingest.query_features(
-                store, s3, model, params["image_path"], params["add_to_index"]
+            found = ingest.find_queries(s3, asked, settings.results, settings.max_queries)
+            searches = Searches.plan(run_id, folder, asked, found)
+            searches.keep_queries(
+                s3,
+                ingest.extract_queries(store, s3, model, searches.paths, params["add_to_index"]),
             )
-            report.write_query(s3, folder, features)
             return {
                 "folder": folder,
                 "model": model.fingerprint,
@@ -123,11 +134,12 @@ def landmark_search() -> None:
 
     @task
     def rank_matches(query: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
-        """Compare the query with every image over Dask; write the ranked txt and json."""
+        """Compare the queries with every image over Dask; write the ranked txt and json."""
         from airflow.sdk import get_current_context
 
-        from landmark import report, search
+        from landmark import search
         from landmark.cluster import open_client
+        from landmark.searches import read_overview
         from landmark_airflow import landmark, worker_store
         from landmark_metrics import send_search
 
@@ -135,12 +147,12 @@ def landmark_search() -> None:
         started = time.monotonic()
 
         with landmark() as (settings, store, s3), open_client(settings.dask, settings) as client:
-            result = search.rank_table(
+            searches = read_overview(s3, query["folder"])
+            results = search.rank_table(
                 store,
                 client,
                 query["model"],
-                report.read_query(s3, query["folder"]),
-                params["image_path"],
+                search.WrittenQueries(s3, searches.read),
                 params["top_k"],
                 params["min_inliers"],
                 params["mode"],
@@ -149,18 +161,18 @@ def landmark_search() -> None:
                 tell=lambda progress: push("progress", progress.figures),
                 worker_store=worker_store(settings),
             )
-            answer = report.write_result(s3, query["folder"], result)
+            answer = searches.keep_results(s3, results)
         send_search(answer, time.monotonic() - started)
         return answer
 
     @task
     def draw_matches(query: dict[str, Any]) -> int:
         """Draw the inliers of the best matches; return the number of pictures."""
-        from landmark import search
+        from landmark import pictures
         from landmark_airflow import landmark
 
         with landmark() as (_, store, s3):
-            return search.draw_best(store, s3, query["folder"])
+            return pictures.draw_all(store, s3, query["folder"])
 
     query = extract_query()
     ranked, drawn = rank_matches(query), draw_matches(query)

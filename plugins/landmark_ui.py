@@ -65,8 +65,7 @@ def write_note(dag_run: DagRun) -> None:
     if dag_run.dag_id == "landmark_index":
         text = sweep_note(outcome)
     else:
-        path = str((dag_run.conf or {}).get("image_path", ""))
-        text = search_note(path, outcome)
+        text = search_note((dag_run.conf or {}).get("image_path", ""), outcome)
     text += f" [Look at it]({run_address(dag_run.dag_id, dag_run.run_id)})"
     if written is None:
         dag_run.note = text
@@ -74,11 +73,21 @@ def write_note(dag_run: DagRun) -> None:
         written.content = text
 
 
-def search_note(query: str, outcome: dict[str, Any]) -> str:
-    """A search in one line of Markdown."""
+def search_note(asked: str | list[str], outcome: dict[str, Any]) -> str:
+    """A search, or several, in one line of Markdown."""
+    paths = asked if isinstance(asked, list) else [asked]
+    query = str(paths[0]) if paths else ""
     answer = outcome.get("rank_matches")
     if answer is None:
-        return f"**failed**: {_code(query)}; {_reason(outcome)}."
+        more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+        return f"**failed**: {_code(query)}{more}; {_reason(outcome)}."
+    counts = answer.get("searches", {})
+    if isinstance(asked, list) or query.endswith("/"):
+        told = ", ".join(f"{number} {name}" for name, number in counts.items())
+        text = f"**{sum(counts.values())} searches: {told}**."
+        if answer["matches"]:
+            text += f" Surest: {_code(answer['query'])}, {answer['inliers']} inliers."
+        return text
     if not answer["matches"]:
         return f"**no match** among {answer['images_compared']} images: {_code(query)}."
     return (

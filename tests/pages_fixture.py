@@ -17,6 +17,13 @@ from stack.environment import UI_USER, landmark_s3_client
 
 #: A name that would run a script if it were not escaped, and that is longer than any card.
 EVIL = "pages/<script>alert(1)</script> & \"q\" 'q' " + "long " * 30 + "{{7*7}}.jpg"
+SEVERAL = [
+    "s3://landmark/images/pages/1/0.jpg",
+    "s3://landmark/images/pages/no <b>such</b>.jpg",
+    "s3://landmark/elsewhere/private.jpg",
+    "s3://landmark/images/" + EVIL,
+    "s3://landmark/images/pages/broken.jpg",
+]
 UPLOADED_EXIF = b"a secret in the camera's metadata"
 
 
@@ -31,11 +38,14 @@ class Pages:
         Of a search that found views 0 and 2 of place 1 by its view 1.
     failed_id : str
         Of a search for an image that is not there.
+    several_id : str
+        Of a search for `SEVERAL`, of which the second is not there and the last is no photograph.
     """
 
     stack: object
     run_id: str
     failed_id: str
+    several_id: str
 
     def client(self, token: str | None = None) -> httpx.Client:
         """A browser's cookie, or nobody's."""
@@ -120,10 +130,12 @@ def pages(stack, photograph):
     run_id = api.trigger(
         "landmark_search", {"image_path": "s3://landmark/images/pages/1/1.jpg", "min_inliers": 12}
     )
+    several_id = api.trigger("landmark_search", {"image_path": SEVERAL, "add_to_index": False})
     api.wait("landmark_search", run_id, timeout_s=400)
+    api.wait("landmark_search", several_id, timeout_s=400)
     with pytest.raises(Exception, match="failed in extract_query"):
         api.wait("landmark_search", failed_id, timeout_s=400)
-    return Pages(stack, run_id, failed_id)
+    return Pages(stack, run_id, failed_id, several_id)
 
 
 def with_exif(jpeg: bytes) -> bytes:

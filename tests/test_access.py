@@ -5,12 +5,13 @@ from __future__ import annotations
 import psycopg
 import pytest
 from botocore.exceptions import ClientError
+from queries import query_features
 from s3_policy import Policy, keep_to
 
-from landmark import overview, report, search, shortlist
+from landmark import overview, pictures, report, search, shortlist
 from landmark.bucket import list_objects, read_object, write_object
 from landmark.errors import LandmarkError
-from landmark.ingest import extract_batch, finish_sweep, plan_sweep, query_features
+from landmark.ingest import extract_batch, finish_sweep, plan_sweep
 from landmark.settings import Settings, load_settings
 from landmark.store import Store
 from stack.s3 import S3
@@ -35,7 +36,7 @@ def test_a_path_inside_may_be_searched_for(prefixes, path):
     settings = Settings(
         images="s3://photos/images/", uploads="s3://other/uploads/", queries=prefixes
     )
-    settings.check_query(path)
+    settings.check_queries(path)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +65,7 @@ def test_a_path_outside_is_refused_with_the_setting_named(prefixes, path):
         images="s3://photos/images/", uploads="s3://photos/uploads/", queries=prefixes
     )
     with pytest.raises(LandmarkError, match=r"LANDMARK_QUERIES|a part `\.` or") as refused:
-        settings.check_query(path)
+        settings.check_queries(path)
     assert "\n" not in str(refused.value) and str(refused.value).startswith(path)
 
 
@@ -97,7 +98,9 @@ def test_a_path_is_nothing_but_a_path(store, make_view, dask_client, name):
     assert overview.knows(store, path) and overview.knows(store, path + ".x")
     assert store.find(path, "m")[1].to_bytes() == make_view(1).to_bytes()
     for query, other in (("s3://b/other.jpg", path), (path, "s3://b/other.jpg")):
-        result = search.rank_table(store, dask_client, "m", make_view(1, 2), query, 10)
+        result = search.rank_alone(
+            store, dask_client, "m", search.Query(query, make_view(1, 2)), 10
+        )
         assert [match.image_path for match in result.matches] == [other]
     # A prefix is one too: only what begins with it is removed.
     store.plan_sweep(path, "m", path, [], 9)
@@ -212,12 +215,12 @@ def test_indexing_and_searching_need_no_more_than_the_policy_and_all_of_it(
         features = query_features(running, client, bundled_model, query, add_to_index=True)
         folder = report.result_folder(results, "run")
         report.write_query(client, folder, features)
-        result = search.rank_table(
-            running, dask_client, bundled_model.fingerprint, features, query, 10,
+        result = search.rank_alone(
+            running, dask_client, bundled_model.fingerprint, search.Query(query, features), 10,
             worker_store=Store(with_role(store.conninfo, "landmark_reader")),
         )  # fmt: skip
         report.write_result(client, folder, result)
-        assert search.draw_best(running, client, folder) >= 3
+        assert pictures.draw_best(running, client, folder) >= 3
         assert {match.image_path for match in result.matches[:3]} == {
             f"{images}2/{view}.jpg" for view in range(3)
         }

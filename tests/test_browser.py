@@ -122,6 +122,49 @@ def test_wrong_input_shows_its_message_and_keeps_what_was_typed(page):
     assert page.get_by_label("Photograph in S3").input_value() == "s3://landmark/no <i>such.jpg"
 
 
+def test_several_photographs_from_the_form_to_one_pair(page):
+    page.goto("/landmark/")
+    field = page.get_by_label("Photograph in S3")
+    field.fill("s3://landmark/images/pages/2/0.jpg")
+    field.press("Shift+Enter")
+    field.press_sequentially("s3://landmark/images/pages/1/0.jpg")
+    page.get_by_role("button", name="Find the place").click()
+    page.get_by_role("heading", name="2 searches").wait_for(timeout=240_000)
+    page.get_by_text("2 match").wait_for(timeout=240_000)
+    cards = page.locator(".runs li")
+    assert cards.count() == 2 and cards.nth(1).locator("img").count() == 2
+    cards.nth(1).get_by_role("link").click()
+    page.get_by_role("heading", name="Matches").wait_for()
+    page.locator(".gallery li a").first.click()
+    page.get_by_role("heading", name=re.compile("Match 1")).wait_for()
+    page.keyboard.press("ArrowRight")
+    page.get_by_role("heading", name=re.compile("Match 2")).wait_for()
+    page.get_by_role("link", name=re.compile("All .* matches")).click()
+    page.get_by_role("link", name=re.compile("All searches of this run")).click()
+    page.get_by_role("heading", name="2 searches").wait_for()
+
+
+@pytest.mark.parametrize(
+    "asked", ["s3://landmark/images/pages/1/0.jpg", ["s3://landmark/images/pages/1/"]], ids=str
+)
+def test_airflows_own_form_takes_a_path_and_a_list(page, pages, asked):
+    before = pages.runs()
+    page.goto("/dags/landmark_search")
+    page.get_by_role("button", name=re.compile("^Trigger")).first.click()
+    dialog = page.get_by_role("dialog")
+    field = dialog.locator("[name=element_image_path]")
+    field.fill(asked if isinstance(asked, str) else json.dumps(asked))
+    dialog.get_by_role("button", name=re.compile("^Trigger")).last.click()
+    deadline = time.monotonic() + 60
+    while pages.runs() == before:
+        assert time.monotonic() < deadline, "nothing was triggered"
+        time.sleep(0.5)
+    runs = pages.stack.api.call("/api/v2/dags/landmark_search/dagRuns?order_by=-run_after&limit=1")
+    assert runs["dag_runs"][0]["conf"]["image_path"] == asked
+    run_id = runs["dag_runs"][0]["dag_run_id"]
+    pages.stack.api.wait("landmark_search", run_id, timeout_s=400)
+
+
 def test_the_run_has_a_tab_and_a_note(page, pages):
     page.goto(f"/dags/landmark_search/runs/{quote(pages.run_id, safe='')}")
     page.get_by_text("match", exact=True).first.wait_for()
@@ -165,7 +208,9 @@ def test_nothing_sticks_out(session, pages, width):
     failed = quote(pages.failed_id, safe="")
     page = session.new_page()
     page.set_viewport_size({"width": width, "height": 800})
+    several = quote(pages.several_id, safe="")
     addresses = ["", "index", f"searches/{run}", f"searches/{run}/pairs/1", f"searches/{failed}"]
+    addresses += [f"searches/{several}", f"searches/{several}?query=4"]
     for address in [*addresses, "searches/none"]:
         page.goto(f"/landmark/{address}")
         assert page.evaluate(OVERFLOW) <= 0, address

@@ -102,6 +102,9 @@ def test_every_param_has_a_title_and_a_description(dags):
         ({}, "image_path"),
         ({"image_path": "/home/me/photo.jpg"}, "does not match"),
         ({"image_path": "s3://bucket-alone"}, "does not match"),
+        ({"image_path": []}, "should be non-empty"),
+        ({"image_path": ["s3://b/k.jpg", "k.jpg"]}, "does not match"),
+        ({"image_path": {"path": "s3://b/k.jpg"}}, "is not of type 'string', 'array'"),
         ({"image_path": "s3://b/k.jpg", "mode": "fast"}, "is not one of"),
         ({"image_path": "s3://b/k.jpg", "top_k": 0}, "less than the minimum"),
     ],
@@ -261,6 +264,52 @@ def test_a_search_of_an_empty_index_fails_and_says_what_to_run(
     assert run.state == "failed"
     assert states(run)["rank_matches"] == "failed"
     assert "run landmark_index" in "".join(capfd.readouterr())
+
+
+def test_many_photographs_in_one_run(dags, bucket, photograph, s3, monkeypatch, postgres):
+    database = postgres.create_database("landmark_many")
+    monkeypatch.setenv("AIRFLOW_CONN_LANDMARK_POSTGRES", database)
+    places = {f"images/{p}/{v}.jpg": photograph(p, v) for p in range(3) for v in range(3)}
+    asked = {f"queries/{p}/view.jpg": photograph(p, -1) for p in (0, 1, 7)}
+    base = bucket({**places, **asked, "queries/broken.jpg": b"broken", "queries/notes.txt": b""})
+    assert dags["landmark_index"].test().state == "success"
+
+    def matches(run_conf):
+        conf = {"add_to_index": False, **run_conf}
+        run = dags["landmark_search"].test(run_conf=conf)
+        assert run.state == "success"
+        return f"{base}results/{run.run_id}/", xcom(run, "rank_matches")
+
+    folder, answer = matches({"image_path": base + "queries/"})
+    assert answer["searches"] == {"match": 2, "no match": 1, "failed": 1}
+    assert answer["result"] == folder + "searches.txt"
+    text = read(s3, folder + "searches.txt")
+    rows = [line.split("\t") for line in text.splitlines() if not line.startswith("#")]
+    names = ["0/view.jpg", "1/view.jpg", "7/view.jpg", "broken.jpg"]
+    assert [row[2] for row in rows] == [f"{base}queries/{name}" for name in names]
+    assert [row[0] for row in rows] == ["match", "match", "no match", "failed"]
+    assert "no image, damaged" in rows[3][5]
+    for row in rows[:3]:
+        alone, _ = matches({"image_path": row[2]})
+        assert read(s3, alone + "matches.txt") == read(s3, row[4])
+    listed = s3.list_objects_v2(
+        Bucket="landmark", Prefix=rows[0][4][14:].removesuffix(".txt") + "/"
+    )
+    assert len(listed["Contents"]) >= 3
+
+    # A list, one of it twice; below a folder of the user's own.
+    conf = {"image_path": [rows[1][2], rows[0][2], rows[1][2]], "results_path": base + "results/my"}
+    _, answer = matches(conf)
+    assert (
+        answer["searches"] == {"match": 2} and answer["result"] == f"{base}results/my/searches.txt"
+    )
+
+    # What lies below a prefix may be too much, or nothing.
+    monkeypatch.setenv("LANDMARK_MAX_QUERIES", "3")
+    run = dags["landmark_search"].test(run_conf={"image_path": base + "queries/"})
+    assert states(run)["extract_query"] == "failed"
+    run = dags["landmark_search"].test(run_conf={"image_path": base + "nothing/"})
+    assert states(run)["extract_query"] == "failed"
 
 
 def test_a_missing_query_fails_in_one_line(dags, bucket, capfd):

@@ -16,7 +16,7 @@ from benchmarks.faults.proxy import Fault, fault_proxy
 from landmark.bucket import RETRIES
 from landmark.ingest import extract_batch, finish_sweep, plan_sweep
 from landmark.models import BUNDLED_MODEL
-from landmark.search import rank_table
+from landmark.search import Query, rank_alone
 from landmark.store import Store
 from stack.s3 import CLIENT_CONFIG, s3_client
 
@@ -212,7 +212,7 @@ def test_a_search_that_loses_its_database_says_so_and_finds_the_same_when_tried_
             store.save(f"s3://b/{place}/{view}.jpg", MODEL, "1", make_view(place, view))
 
     def search():
-        return rank_table(store, dask_client, MODEL, make_view(1, 9), "s3://b/q.jpg", 100)
+        return rank_alone(store, dask_client, MODEL, Query("s3://b/q.jpg", make_view(1, 9)), 100)
 
     expected = search()
     partitions = Store.partitions

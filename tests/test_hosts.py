@@ -18,7 +18,7 @@ from psycopg.conninfo import make_conninfo
 
 from landmark.cluster import open_client
 from landmark.errors import LandmarkError
-from landmark.search import rank_table
+from landmark.search import Query, rank_alone
 from landmark.store import Store
 from landmark.workers import CODE_VERSION
 
@@ -105,8 +105,8 @@ def wait_until_held(host: Host, folder: Path) -> None:
 
 
 def search(store, client, make_view):
-    query = make_view(7, 0)
-    return rank_table(store, client, MODEL, query, "s3://b/07/0.jpg", 100, min_inliers=3)
+    query = Query("s3://b/07/0.jpg", make_view(7, 0))
+    return rank_alone(store, client, MODEL, query, 100, min_inliers=3)
 
 
 def test_each_host_has_its_address_and_gets_our_code(three_hosts, make_view, dask_client):

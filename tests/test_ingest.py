@@ -4,10 +4,18 @@ import io
 
 import pytest
 from PIL import Image
+from queries import query_features
 
 from landmark.bucket import read_etag
 from landmark.errors import LandmarkError, UnusableImage
-from landmark.ingest import extract_batch, finish_sweep, plan_sweep, query_features
+from landmark.extraction import load_extractor
+from landmark.ingest import (
+    extract_batch,
+    extract_queries,
+    find_queries,
+    finish_sweep,
+    plan_sweep,
+)
 from landmark.search import compare
 
 
@@ -50,7 +58,7 @@ def test_new_changed_deleted_and_broken_images(sweep, store, s3, prefix, photogr
     )
     first = sweep(base)
     assert (first.seen, first.new, first.indexed, first.failed, first.left) == (5, 5, 3, 2, 0)
-    assert store.contents(model).images == 3
+    assert store.count(model) == 3
     assert [path.removeprefix(base) for path, _, _ in failures(store)] == ["broken.jpg", "cut.jpg"]
     assert all(path in reason for path, reason, _ in failures(store))
 
@@ -168,7 +176,7 @@ def test_what_airflow_cannot_map_is_said_and_taken_by_the_next_sweep(
     assert caplog.text == ""
     extract_batch(store, s3, extractor, "2", 0)
     assert finish_sweep(store, "2").indexed == 1
-    assert store.contents(model).images == 3
+    assert store.count(model) == 3
 
 
 def test_images_inside_the_results_are_refused(store, s3):
@@ -181,7 +189,7 @@ def test_a_query_is_added_to_the_index_once(
 ):
     path = prefix({"query.jpg": photograph(1)}) + "query.jpg"
     first = query_features(store, s3, bundled_model, path, add_to_index=True)
-    assert store.contents(bundled_model.fingerprint).images == 1
+    assert store.count(bundled_model.fingerprint) == 1
 
     def no_model(_):
         raise AssertionError("the model is loaded for an image that is indexed")
@@ -194,7 +202,7 @@ def test_a_query_is_added_to_the_index_once(
 def test_a_query_may_stay_out_of_the_index(store, s3, prefix, photograph, bundled_model):
     path = prefix({"query.jpg": photograph(1)}) + "query.jpg"
     query_features(store, s3, bundled_model, path, add_to_index=False)
-    assert store.contents(bundled_model.fingerprint).images == 0
+    assert store.count(bundled_model.fingerprint) == 0
 
 
 def test_a_query_that_changed_is_extracted_again(store, s3, prefix, photograph, bundled_model):
@@ -216,6 +224,72 @@ def test_a_missing_or_empty_query_is_named(store, s3, prefix, bundled_model):
         query_features(store, s3, bundled_model, base + "text.jpg", True)
     with pytest.raises(UnusableImage, match="grey.png: the model finds no feature"):
         query_features(store, s3, bundled_model, base + "grey.png", True)
+
+
+def test_a_bad_query_leaves_the_others_and_the_model_is_loaded_once(
+    store, s3, prefix, photograph, bundled_model, monkeypatch
+):
+    good = {f"{number}.jpg": photograph(number) for number in range(3)}
+    base = prefix({**good, "broken.jpg": b"broken"})
+    query_features(store, s3, bundled_model, base + "1.jpg", True)
+    loaded = []
+
+    def load(model):
+        loaded.append(model)
+        return load_extractor(model)
+
+    monkeypatch.setattr("landmark.ingest.load_extractor", load)
+    paths = [base + name for name in ("0.jpg", "missing.jpg", "1.jpg", "broken.jpg", "2.jpg")]
+    found = dict(extract_queries(store, s3, bundled_model, paths, add_to_index=True))
+    assert set(found) == set(paths) and len(loaded) == 1
+    assert "there is no such object" in str(found[base + "missing.jpg"])
+    assert isinstance(found[base + "broken.jpg"], UnusableImage)
+    for name, body in good.items():
+        alone = load_extractor(bundled_model).extract(body, name)
+        assert found[base + name].to_bytes() == alone.to_bytes()
+    assert store.count(bundled_model.fingerprint) == 3
+
+
+def test_a_model_that_cannot_be_loaded_is_no_fault_of_a_query(
+    store, s3, prefix, photograph, bundled_model, monkeypatch
+):
+    base = prefix({"1.jpg": photograph(1), "2.jpg": photograph(2)})
+
+    def refuse(model):
+        raise LandmarkError(f"model {model.handle}: cannot be read")
+
+    monkeypatch.setattr("landmark.ingest.load_extractor", refuse)
+    paths = [base + "1.jpg", base + "2.jpg"]
+    with pytest.raises(LandmarkError, match="cannot be read"):
+        list(extract_queries(store, s3, bundled_model, paths, True))
+
+
+def test_queries_are_named_by_path_list_and_prefix(s3, prefix):
+    base = prefix({f"a/{n}.jpg": b"" for n in range(3)})
+    prefix({"a/b/x.png": b"", "a/notes.txt": b"", "results/run/contact-sheet.jpg": b""})
+    below = [f"{base}a/0.jpg", f"{base}a/1.jpg", f"{base}a/2.jpg", f"{base}a/b/x.png"]
+
+    def find(asked, most=9):
+        return find_queries(s3, asked, base + "results/", most)
+
+    assert find(base + "any.jpg") == [(base + "any.jpg", None)]
+    assert find(base + "a/") == find(base) == [(path, None) for path in below]
+    # Each once, in the order of asking.
+    assert find([below[1], base + "a/", below[1], base + "x"]) == [
+        (path, None) for path in (below[1], below[0], *below[2:], base + "x")
+    ]
+    assert find(below, most=4) == find(base, most=4)
+    for asked in (below, base):
+        with pytest.raises(LandmarkError, match="more than the 3 .* raise LANDMARK_MAX_QUERIES"):
+            find(asked, most=3)
+
+
+def test_a_prefix_without_photographs_says_so(s3, prefix):
+    base = prefix({"a/notes.txt": b""})
+    ((path, reason),) = find_queries(s3, base + "a/", "s3://landmark/results/", 9)
+    assert path == base + "a/" and reason == f"{path}: no photograph lies below; check the prefix"
+    ((_, reason),) = find_queries(s3, "s3://no-such-bucket-here/", "s3://landmark/results/", 9)
+    assert "no-such-bucket-here" in reason
 
 
 def test_the_bundled_model_matches_views_of_a_place_and_no_others(extractor, photograph):

@@ -15,7 +15,8 @@ from landmark.matching import QueryDescriptors, whole_numbers
 
 
 def putative_matches(query, image, max_distance):
-    return matching.putative_matches(QueryDescriptors.of(query), image, max_distance)
+    rows = whole_numbers(image)
+    return matching.putative_matches(QueryDescriptors.of(query), rows, max_distance)
 
 
 @pytest.fixture(params=[True, False], ids=["int8 tiles", "float32"], autouse=True)

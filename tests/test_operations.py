@@ -9,7 +9,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from landmark.ingest import extract_batch, finish_sweep, plan_sweep
-from landmark.search import rank_table
+from landmark.search import Query, rank_alone
 from landmark.store import SQL, Store
 from stack.postgres import postgres_files
 
@@ -49,7 +49,10 @@ def filled(store, make_view):
 
 
 def search(client, store, make_view, mode="exhaustive"):
-    result = rank_table(store, client, "m", make_view(3, 9), "s3://b/q.jpg", 100, 3, mode, 20)
+    result = rank_alone(
+        store, client, "m", Query("s3://b/q.jpg", make_view(3, 9)), 100,
+        min_inliers=3, mode=mode, shortlist=20,
+    )  # fmt: skip
     assert len(result.matches) >= 2
     return result.to_text() + result.to_json()
 
@@ -76,7 +79,7 @@ def test_a_restored_backup_gives_the_same_results(
     # As before it takes new images, by the role of the tasks too.
     running = Store(with_role(restored.conninfo, "landmark_tasks"))
     running.save("s3://b/new.jpg", "m", "etag", make_view(3, 5))
-    assert running.contents("m").images == 37
+    assert running.count("m") == 37
     path = "s3://b/3/1.jpg"
     assert running.find(path, "m")[1].to_bytes() == filled.find(path, "m")[1].to_bytes()
 
@@ -101,7 +104,7 @@ def test_an_upgrade_keeps_the_rows(empty_database, make_view, dask_client):
                     ],
                 )
     assert empty_database.migrate()
-    assert empty_database.contents("m").images == 36
+    assert empty_database.count("m") == 36
     search(dask_client, empty_database, make_view)
 
 
@@ -151,4 +154,4 @@ def test_moved_photographs_are_not_extracted_anew(
     assert after[0] == before[0] and after[1].to_bytes() == before[1].to_bytes()
     assert store.find(old + "1/0.jpg", model) is None
     assert store.find(base + "old-other/x.jpg", model) is not None
-    assert store.contents(model).images == 5
+    assert store.count(model) == 5

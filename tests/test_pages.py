@@ -10,7 +10,7 @@ import time
 from urllib.parse import quote, unquote
 
 import pytest
-from pages_fixture import EVIL, UPLOADED_EXIF
+from pages_fixture import EVIL, SEVERAL, UPLOADED_EXIF
 from PIL import Image
 
 from stack.state import REPOSITORY
@@ -35,7 +35,11 @@ def addresses(run_id):
         f"/searches/{run}",
         f"/searches/{run}/matches.txt",
         f"/searches/{run}/matches.json",
+        f"/searches/{run}/searches.txt",
+        f"/searches/{run}/searches.json",
+        f"/searches/{run}?query=1",
         f"/searches/{run}/images/0",
+        f"/searches/{run}/images/0?query=1",
         f"/searches/{run}/images/1?size=large",
         f"/searches/{run}/contact-sheet.jpg",
         f"/searches/{run}/pairs/1",
@@ -78,7 +82,7 @@ def test_every_route_asks_airflow_for_a_right():
 
 
 def test_whoever_is_logged_in_sees_it(browser, pages):
-    for address in addresses(pages.run_id):
+    for address in [*addresses(pages.run_id), *addresses(pages.several_id)]:
         if not address.endswith("/none"):
             answer = browser.get(address, follow_redirects=True)
             assert answer.status_code == 200, address
@@ -173,13 +177,22 @@ def test_no_other_object_is_read(browser, path):
         "/searches/{run}/pairs/0",
         "/searches/{run}/pairs/999/picture.jpg",
         "/searches/{failed}/images/0",
+        "/searches/{run}/images/0?query=2",
+        "/searches/{several}?query=6",
+        "/searches/{several}/images/0?query=2",
+        "/searches/{several}/images/1?query=3",
+        "/searches/{several}/images/0?query=5",
+        "/searches/{several}/matches.txt?query=2",
+        "/searches/{several}/pairs/1?query=5",
         "/searches/{failed}/matches.txt",
         "/dags/landmark_search/runs/no-such-run",
     ],
 )
 def test_what_is_not_there_is_not_found(browser, pages, address):
     address = address.format(
-        run=quote(pages.run_id, safe=""), failed=quote(pages.failed_id, safe="")
+        run=quote(pages.run_id, safe=""),
+        failed=quote(pages.failed_id, safe=""),
+        several=quote(pages.several_id, safe=""),
     )
     answer = browser.get(address)
     assert answer.status_code == 404, answer.text
@@ -197,6 +210,9 @@ def test_names_cannot_bring_scripts(browser, pages):
     run = quote(pages.run_id, safe="")
     shown = [browser.get(address).text for address in ("/", "/index", f"/searches/{run}")]
     shown.append(browser.get(f"/searches/{quote(pages.failed_id, safe='')}").text)
+    several = quote(pages.several_id, safe="")
+    shown.append(browser.get(f"/searches/{several}").text)
+    shown += [browser.get(f"/searches/{several}?query={number}").text for number in range(1, 6)]
     ranks = range(1, 4)
     shown += [browser.get(f"/searches/{run}/pairs/{rank}").text for rank in ranks]
     assert any("&lt;script&gt;alert(1)" in page for page in shown)
@@ -248,6 +264,47 @@ def test_a_result_shows_the_ranking(browser, pages):
     for row in rows:
         assert f"{row[1]} inliers" in page and f"of {row[2]}" in page
     assert page.count('loading="lazy"') == len(rows)
+
+
+def test_several_searches_of_a_run_are_listed_each_with_its_result(browser, pages):
+    run = quote(pages.several_id, safe="")
+    page = browser.get(f"/searches/{run}").text
+    assert "2 match</span>" in page and "1 no match</span>" in page and "2 failed</span>" in page
+    assert "<h1>5 searches</h1>" in page
+    assert "there is no such object" in page and "no image, damaged" in page
+    links = re.findall(r'href="([^"]*\?query=\d)"', page)
+    assert links == [f"/landmark/searches/{run}?query={number}" for number in range(1, 6)]
+    pictures = re.findall(r'src="/landmark(/searches/[^"]*)"', page)
+    assert len(pictures) == 3 + 2
+    for picture in pictures:
+        answer = browser.get(picture.replace("&amp;", "&"))
+        assert answer.headers["content-type"] == "image/jpeg", picture
+
+    # One of them: its gallery, its pairs, the way back.
+    page = browser.get(f"/searches/{run}?query=4").text
+    assert "badge match" in page and f'href="/landmark/searches/{run}"' in page
+    pairs = re.findall(r'href="/landmark(/searches/[^"]*/pairs/\d+\?query=4)"', page)
+    assert len(pairs) >= 3
+    pair = browser.get(pairs[0]).text
+    (picture,) = re.findall(r'src="/landmark(/searches/[^"]*)"', pair)
+    assert browser.get(picture).headers["content-type"] == "image/jpeg"
+    assert f'href="/landmark/searches/{run}?query=4"' in pair
+    assert "there is no such object" in browser.get(f"/searches/{run}?query=2").text
+    assert "None of the" in browser.get(f"/searches/{run}?query=3").text
+
+    # Beside the results lies the list of them, and each result is what it would be alone.
+    text = browser.get(f"/searches/{run}/searches.txt").text
+    rows = [line.split("\t") for line in text.splitlines() if not line.startswith("#")]
+    assert [row[0] for row in rows] == ["match", "failed", "no match", "match", "failed"]
+    assert [row[2] for row in rows] == SEVERAL
+    for number, row in enumerate(rows, 1):
+        if row[0] != "failed":
+            result = pages.s3.get_object(
+                Bucket="landmark", Key=row[4].removeprefix("s3://landmark/")
+            )
+            shown = browser.get(f"/searches/{run}/matches.txt?query={number}").content
+            assert result["Body"].read() == shown
+    assert "2 match</span>" in browser.get("/").text
 
 
 def test_a_pair_is_drawn_with_its_inliers(browser, pages):
@@ -341,6 +398,9 @@ def test_a_run_notes_what_it_found(pages):
     note = pages.call("")["note"]
     assert note.startswith("**match**: `s3://landmark/images/pages/1/1.jpg`; ")
     assert "inliers" in note and len(note) <= 1000
+    several = quote(pages.several_id, safe="")
+    several = pages.stack.api.call(f"/api/v2/dags/landmark_search/dagRuns/{several}")["note"]
+    assert several.startswith("**5 searches: 2 match, 1 no match, 2 failed**. Surest: `")
     failed = pages.stack.api.call(
         f"/api/v2/dags/landmark_search/dagRuns/{quote(pages.failed_id, safe='')}"
     )["note"]
@@ -373,6 +433,12 @@ def test_the_plugin_has_loaded_whole(pages):
         ({}, "Give the path of a photograph"),
         ({"image_path": "/home/me/photo.jpg"}, "/home/me/photo.jpg: not a path in S3"),
         ({"image_path": "s3://landmark"}, "not a path in S3"),
+        ({"image_path": "s3://landmark/nothing here/"}, "no photograph lies below"),
+        ({"image_path": "s3://landmark/a.jpg\n/home/b.jpg"}, "/home/b.jpg: not a path in S3"),
+        (
+            {"image_path": "\n".join(f"s3://landmark/{number}" for number in range(1001))},
+            "more than the 1,000 photographs",
+        ),
         ({"image_path": "s3://landmark/no<i>.jpg"}, "no&lt;i&gt;.jpg: there is no such object"),
         ({"image_path": "s3://elsewhere/x.jpg"}, "outside of LANDMARK_QUERIES s3://landmark/;"),
         ({"image_path": "s3://landmark-private/x.jpg"}, "outside of LANDMARK_QUERIES"),
@@ -390,9 +456,34 @@ def test_wrong_input_shows_its_message(browser, pages, fields, message):
     answer = browser.post("/searches", data=fields)
     assert answer.status_code == 400 and 'role="alert"' in answer.text
     assert message in answer.text
-    if path := fields.get("image_path"):
+    if (path := fields.get("image_path")) and len(path) < 2000:
         assert path.replace("<", "&lt;").replace(">", "&gt;") in answer.text  # to be mended
     assert pages.runs() == before
+
+
+@pytest.mark.parametrize(
+    ("typed", "conf", "searches"),
+    [
+        (
+            " s3://landmark/images/pages/1/0.jpg \r\n\r\ns3://landmark/images/pages/1/2.jpg\r\n"
+            "s3://landmark/images/pages/1/0.jpg",
+            ["s3://landmark/images/pages/1/0.jpg", "s3://landmark/images/pages/1/2.jpg"],
+            2,
+        ),
+        ("s3://landmark/images/pages/2/", "s3://landmark/images/pages/2/", 3),
+    ],
+)
+def test_several_lines_or_a_prefix_are_searched_for_in_one_run(
+    browser, pages, typed, conf, searches
+):
+    answer = browser.post("/searches", data={"image_path": typed})
+    assert answer.status_code == 303, answer.text
+    run_id = unquote(answer.headers["location"].removeprefix("/landmark/searches/"))
+    run = quote(run_id, safe="")
+    pages.stack.api.wait("landmark_search", run_id, timeout_s=400)
+    asked = pages.stack.api.call(f"/api/v2/dags/landmark_search/dagRuns/{run}")["conf"]
+    assert asked["image_path"] == conf
+    assert f"{searches} match</span>" in browser.get(f"/searches/{run}").text
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from kubernetes_api import KubernetesApi, kubernetes_api, schemas
 from landmark.cluster import open_client
 from landmark.errors import LandmarkError
 from landmark.pods import cluster_spec
-from landmark.search import rank_table
+from landmark.search import Query, rank_alone
 from landmark.settings import Settings, load_settings
 
 PLUGINS = Path(__file__).resolve().parents[1] / "plugins"
@@ -84,11 +84,11 @@ def _names(monkeypatch):
 def test_a_search_on_pods_made_for_it(api, store, make_view, dask_client):
     for number in range(30):
         store.save(f"s3://b/{number}", "m", "1", make_view(number % 10, number))
-    arguments = ("m", make_view(3, 99), "s3://b/query", 100)
+    arguments = ("m", Query("s3://b/query", make_view(3, 99)), 100)
     with open_client("kubernetes", SETTINGS) as client:
         (cluster,) = api.clusters.values()
-        result = rank_table(store, client, *arguments)
-    assert result == rank_table(store, dask_client, *arguments) and len(result.matches) == 3
+        result = rank_alone(store, client, *arguments)
+    assert result == rank_alone(store, dask_client, *arguments) and len(result.matches) == 3
     # Closed, and the pods with it.
     assert not api.clusters and not api.pods
     posts = [path.rsplit("/", 1)[1] for method, path in api.calls if method == "POST"]

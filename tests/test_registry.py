@@ -8,14 +8,15 @@ from datetime import datetime, timezone
 
 import numpy as np
 import pytest
+from queries import query_features
 
 import models
 from landmark import extraction, overview, registry
 from landmark.errors import LandmarkError
 from landmark.extraction import load_extractor
-from landmark.ingest import extract_batch, finish_sweep, plan_sweep, query_features
+from landmark.ingest import extract_batch, finish_sweep, plan_sweep
 from landmark.models import BUNDLED_MODEL, ModelConfig, resolve_model
-from landmark.search import MatchingParameters, rank_table
+from landmark.search import MatchingParameters, Query, rank_alone
 from landmark.settings import Settings
 from landmark.shortlist import describe_table
 from landmark.store import Store
@@ -114,7 +115,7 @@ def test_searches_go_on_with_the_old_model_until_the_new_one_is_complete(
     # Nothing finished it: the next sweep takes what is left, and searches switch.
     assert run(new, bucket, "3") is True
     assert searched(store, new) == searched(store, old) == fingerprint(new)
-    assert store.contents(fingerprint(old)).images == 6  # the query too
+    assert store.count(fingerprint(old)) == 6  # the query too
 
 
 def test_other_parameters_are_another_model(store, run, bucket, old):
@@ -389,8 +390,8 @@ def test_a_model_like_delg_is_indexed_and_searched_by_its_own_global_descriptors
     assert store.described(model.fingerprint, aggregation.number) == 13
     assert np.linalg.norm(query.global_descriptor.astype(float)) == pytest.approx(1, abs=1e-3)
 
-    found = rank_table(
-        store, dask_client, model.fingerprint, query, late, top_k=10, mode="shortlist",
+    found = rank_alone(
+        store, dask_client, model.fingerprint, Query(late, query), top_k=10, mode="shortlist",
         shortlist=4, parameters=MatchingParameters(0.85),
     )  # fmt: skip
     assert (found.mode, found.images_compared, found.verdict) == ("shortlist", 4, "match")

@@ -1,17 +1,32 @@
 """A query against the table, over real Dask workers and a real Postgres."""
 
+import io
+import pickle
 import random
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from landmark.bucket import read_etag
 from landmark.cluster import open_client
+from landmark.connections import close_idle
 from landmark.errors import LandmarkError
 from landmark.features import LocalFeatures
+from landmark.pictures import draw_all, draw_best
 from landmark.ranking import MIN_INLIERS, Match
 from landmark.report import read_result, result_folder, write_query, write_result
-from landmark.search import compare, draw_best, rank_images, rank_table
+from landmark.search import (
+    MATCH_BYTES,
+    Query,
+    WrittenQueries,
+    compare,
+    rank_alone,
+    rank_images,
+    rank_table,
+)
+from landmark.searches import Searches
 from landmark.shortlist import describe_table
 from landmark.store import Store, StoredImage
 
@@ -36,7 +51,7 @@ def table(postgres, make_view):
 def search(table, dask_client, make_view, place=7, view=0, **options):
     path = f"s3://b/{place:02d}/{view}.jpg"
     options = {"top_k": 100, **options}
-    return rank_table(table, dask_client, MODEL, make_view(place, view), path, **options)
+    return rank_alone(table, dask_client, MODEL, Query(path, make_view(place, view)), **options)
 
 
 def test_the_other_views_of_the_place_come_first_and_alone(table, dask_client, make_view):
@@ -74,20 +89,19 @@ def with_a_hint_of(make_view):
 def test_a_lower_threshold_lists_weak_matches_that_are_no_answer(
     table, dask_client, with_a_hint_of
 ):
-    query = with_a_hint_of(99, 12)
-    weak = rank_table(table, dask_client, MODEL, query, "s3://b/q.jpg", 100, min_inliers=3)
+    query = Query("s3://b/q.jpg", with_a_hint_of(99, 12))
+    weak = rank_alone(table, dask_client, MODEL, query, 100, min_inliers=3)
     assert weak.verdict == "no match" and weak.matches
     assert all(3 <= match.inliers < MIN_INLIERS for match in weak.matches)
     assert all(match.image_path.startswith("s3://b/12/") for match in weak.matches)
-    assert rank_table(table, dask_client, MODEL, query, "s3://b/q.jpg", 100).matches == []
+    assert rank_alone(table, dask_client, MODEL, query, 100).matches == []
 
 
 def test_top_k_cuts(table, dask_client, with_a_hint_of):
-    query = with_a_hint_of(7, 12)
+    query = Query("s3://b/q.jpg", with_a_hint_of(7, 12))
 
     def best(top_k: int) -> list[Match]:
-        options = {"top_k": top_k, "min_inliers": 3}
-        return rank_table(table, dask_client, MODEL, query, "s3://b/q.jpg", **options).matches
+        return rank_alone(table, dask_client, MODEL, query, top_k, min_inliers=3).matches
 
     everything = best(100)
     assert len(everything) > VIEWS  # of place 7, then of place 12
@@ -129,7 +143,7 @@ def test_a_search_sees_the_table_as_it_was_when_it_began(
     for place in range(4):
         for view in range(VIEWS):
             store.save(f"s3://b/{place}/{view}.jpg", MODEL, "1", make_view(place, view))
-    before = rank_table(store, dask_client, MODEL, make_view(1, 9), "s3://b/q.jpg", 100)
+    before = rank_alone(store, dask_client, MODEL, Query("s3://b/q.jpg", make_view(1, 9)), 100)
     monkeypatch.setattr("landmark.search.IMAGES_PER_TASK", 3)
     partitions = Store.partitions
 
@@ -141,9 +155,9 @@ def test_a_search_sees_the_table_as_it_was_when_it_began(
         return found
 
     monkeypatch.setattr(Store, "partitions", with_a_sweep_afterwards)
-    meanwhile = rank_table(store, dask_client, MODEL, make_view(1, 9), "s3://b/q.jpg", 100)
+    meanwhile = rank_alone(store, dask_client, MODEL, Query("s3://b/q.jpg", make_view(1, 9)), 100)
     monkeypatch.undo()
-    after = rank_table(store, dask_client, MODEL, make_view(1, 9), "s3://b/q.jpg", 100)
+    after = rank_alone(store, dask_client, MODEL, Query("s3://b/q.jpg", make_view(1, 9)), 100)
     assert meanwhile == before and len(before.matches) == VIEWS
     assert before.index_time <= after.index_time
     assert {match.image_path for match in after.matches} == {
@@ -159,11 +173,12 @@ def test_chunks_do_not_change_the_ranking(make_view, monkeypatch):
         for place in range(30)
         for view in [make_view(place % 2, place)]
     ]
-    expected = rank_images(make_view(1, 99), images, 10, 3)
+    query = [Query("s3://b/q.jpg", make_view(1, 99))]
+    (expected,) = rank_images(query, images, 10, 3)
     assert (len(expected.matches), expected.compared) == (10, 30)  # of 15 views
     for chunk in (1, 4, 100):
         monkeypatch.setattr("landmark.search.IMAGES_PER_CHUNK", chunk)
-        found = rank_images(make_view(1, 99), reversed(images), 10, 3)
+        (found,) = rank_images(query, reversed(images), 10, 3)
         assert (found.matches, found.compared) == (expected.matches, 30)
 
 
@@ -187,6 +202,97 @@ def test_a_shortlist_lists_what_was_asked_for_and_finds_the_same(
         table, dask_client, make_view, top_k=top_k, min_inliers=min_inliers, **options
     ).matches
     assert found == [match for match in everything if match.inliers >= min_inliers][:top_k]
+
+
+# ---- many queries at once -----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def queries(make_view, with_a_hint_of):
+    """Some that are in the table and some that are not, two of one place, one of no place."""
+    views = [(7, 0), (7, 9), (12, 1), (99, 0), (3, 3), (24, 8)]
+    found = [
+        Query(f"s3://b/{place:02d}/{view}.jpg", make_view(place, view)) for place, view in views
+    ]
+    return [*found, Query("s3://b/hint.jpg", with_a_hint_of(99, 12))]
+
+
+OPTIONS = [
+    {"mode": "exhaustive"},
+    {"mode": "exhaustive", "min_inliers": 3, "top_k": 2},
+    {"mode": "shortlist", "shortlist": 20},
+    {"mode": "shortlist", "shortlist": 20, "min_inliers": 3, "top_k": 1},
+    {"mode": "auto", "shortlist": 30},
+]
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+@pytest.mark.parametrize("at_once", [7, 3, 1])
+def test_each_of_many_queries_gets_the_bytes_that_it_gets_alone(
+    table, dask_client, queries, monkeypatch, options, at_once
+):
+    options = {"top_k": 100, **options}
+    # As one image fewer is compared with a query that is in the table, `auto` chooses otherwise.
+    monkeypatch.setattr("landmark.search.EXHAUSTIVE_UP_TO", PLACES * VIEWS - 1)
+    alone = [rank_alone(table, dask_client, MODEL, query, **options) for query in queries]
+    size = queries[0].features.nbytes + options["top_k"] * MATCH_BYTES
+    monkeypatch.setattr("landmark.search.GROUP_BYTES", at_once * size)
+    told = []
+    found = list(
+        rank_table(
+            table, dask_client, MODEL, queries, **options, tell=lambda p: told.append(p.figures)
+        )
+    )
+    assert [result.to_text() for result in found] == [result.to_text() for result in alone]
+    assert [result.to_json() for result in found] == [result.to_json() for result in alone]
+    modes = {result.mode for result in found}
+    assert modes == (
+        {"exhaustive", "shortlist"} if options["mode"] == "auto" else {options["mode"]}
+    )
+    assert told[-1]["done"] == told[-1]["total"] == sum(result.images_compared for result in found)
+
+
+@pytest.mark.parametrize("mode", ["exhaustive", "shortlist"])
+def test_many_queries_read_the_table_once(table, dask_client, queries, mode):
+    options = {"mode": mode, "shortlist": 20}
+
+    def blocks() -> int:
+        dask_client.run(close_idle)
+        close_idle()
+        with table.connect() as connection:
+            rows = connection.execute(
+                "SELECT toast_blks_read + toast_blks_hit FROM pg_statio_user_tables"
+                " WHERE relname = 'landmarks'"
+            )
+            return rows.fetchone()[0]
+
+    def blocks_read(asked) -> int:
+        before = blocks()
+        list(rank_table(table, dask_client, MODEL, asked, 100, **options))
+        return blocks() - before
+
+    # Queries of one place: their lists are about the same.
+    asked = [Query(f"s3://b/{number}", queries[0].features) for number in range(8)]
+    once = blocks_read(asked[:1])
+    assert once > 0 and blocks_read(asked) < 2 * once
+
+
+def test_a_query_that_cannot_be_searched_for_leaves_the_others(store, dask_client, make_view):
+    """One has no other image to be compared with."""
+    store.save("s3://b/07/0.jpg", MODEL, "1", make_view(7))
+    asked = [Query("s3://b/07/0.jpg", make_view(7)), Query("s3://b/07/1.jpg", make_view(7, 1))]
+    refused, found = rank_table(store, dask_client, MODEL, asked, 100)
+    assert isinstance(refused, LandmarkError) and "no image to compare with" in str(refused)
+    assert found.verdict == "match" and found.images_compared == 1
+
+
+def test_what_is_arranged_for_matching_does_not_travel(make_view):
+    query = Query("s3://b/q.jpg", make_view(1))
+    assert query.descriptors is query.descriptors
+    assert "descriptors" not in vars(pickle.loads(pickle.dumps(query)))
+
+
+# ---- modes --------------------------------------------------------------------------------------
 
 
 def test_a_shortlist_of_everything_is_the_exhaustive_search(table, dask_client, make_view):
@@ -217,16 +323,16 @@ def test_the_query_alone_is_nothing_to_compare_with(store, dask_client, make_vie
 
 
 def test_features_of_another_model_are_never_compared(table, dask_client, make_view):
+    query = Query("s3://b/x.jpg", make_view(7, d=4))
     with pytest.raises(LandmarkError, match=r"the table has model-1 \(100 images\), model-2"):
-        rank_table(table, dask_client, "model-3", make_view(7, d=4), "s3://b/x.jpg", 100)
+        rank_alone(table, dask_client, "model-3", query, 100)
     paths = [match.image_path for match in search(table, dask_client, make_view).matches]
     assert "s3://b/07/8.jpg" not in paths and len(paths) == 3
 
 
-def test_a_result_is_written_read_and_drawn(store, dask_client, s3, prefix, make_view):
-    import io
-
-    from PIL import Image
+@pytest.fixture
+def photographs(store, s3, prefix, make_view):
+    """A prefix with four views of a place, all in the table; the third has changed since."""
 
     def picture(shade):
         buffer = io.BytesIO()
@@ -235,22 +341,53 @@ def test_a_result_is_written_read_and_drawn(store, dask_client, s3, prefix, make
 
     base = prefix({f"{view}.jpg": picture(60 * view) for view in range(4)})
     for view in range(4):
-        etag = s3.head_object(Bucket="landmark", Key=f"{base[14:]}{view}.jpg")["ETag"].strip('"')
+        etag = read_etag(s3, f"{base}{view}.jpg")
         store.save(f"{base}{view}.jpg", MODEL, etag if view != 2 else "old", make_view(1, view))
-    folder = result_folder(base + "results/", "run-1")
+    return base
+
+
+def drawn(s3, folder):
+    listed = s3.list_objects_v2(Bucket="landmark", Prefix=folder[14:] + "matches/")
+    return [entry["Key"].rsplit("/", 1)[1] for entry in listed.get("Contents", ())]
+
+
+def test_a_result_is_written_read_and_drawn(store, dask_client, s3, photographs, make_view):
+    folder = result_folder(photographs + "results/", "run-1")
     query = make_view(1, 0)
     write_query(s3, folder, query)
-    result = rank_table(store, dask_client, MODEL, query, f"{base}0.jpg", 100)
+    result = rank_alone(store, dask_client, MODEL, Query(f"{photographs}0.jpg", query), 100)
     answer = write_result(s3, folder, result)
     assert answer["verdict"] == "match" and answer["result"] == folder + "matches.txt"
     assert read_result(s3, folder) == result
     # The image that changed since it was indexed has no picture.
     assert draw_best(store, s3, folder) == 2
     ranks = [n for n, m in enumerate(result.matches, 1) if not m.image_path.endswith("2.jpg")]
-    for rank in ranks:
-        body = s3.get_object(Bucket="landmark", Key=f"{folder[14:]}matches/{rank:03d}.jpg")["Body"]
-        drawn = np.asarray(Image.open(io.BytesIO(body.read())))
-        assert drawn.shape == (480, 968, 3) and drawn.std() > 20
+    assert drawn(s3, folder) == [f"{rank:03d}.jpg" for rank in ranks]
+    for name in drawn(s3, folder):
+        body = s3.get_object(Bucket="landmark", Key=f"{folder[14:]}matches/{name}")["Body"]
+        pixels = np.asarray(Image.open(io.BytesIO(body.read())))
+        assert pixels.shape == (480, 968, 3) and pixels.std() > 20
+
+
+def test_of_many_results_fewer_pictures_are_drawn_each(
+    store, dask_client, s3, photographs, make_view, monkeypatch
+):
+    folder = photographs + "results/run/"
+    paths = [f"{photographs}{view}.jpg" for view in (0, 1, 3)] + ["s3://b/other.jpg"]
+    searches = Searches.plan("run", folder, paths, [(path, None) for path in paths])
+    views = [make_view(1, view) for view in (0, 1, 3)] + [make_view(2, 0)]
+    searches = searches.keep_queries(s3, zip(paths, views, strict=True))
+    written = WrittenQueries(s3, searches.read)
+    searches.keep_results(s3, rank_table(store, dask_client, MODEL, written, 100))
+    assert draw_all(store, s3, folder) == 6
+    monkeypatch.setattr("landmark.pictures.PICTURES_A_RUN", 4)
+    folders = [search.folder for search in searches.searches]
+    for name in folders[:3]:
+        for picture in drawn(s3, name):
+            s3.delete_object(Bucket="landmark", Key=f"{name[14:]}matches/{picture}")
+    draw_all(store, s3, folder)
+    assert all(set(drawn(s3, name)) <= {"001.jpg"} for name in folders[:3])
+    assert drawn(s3, folders[3]) == []
 
 
 def test_no_scheduler_at_the_address_names_the_remedy(monkeypatch):

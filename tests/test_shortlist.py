@@ -10,7 +10,7 @@ import pytest
 from landmark.aggregation import Aggregation
 from landmark.errors import LandmarkError
 from landmark.ranking import Match
-from landmark.search import rank_table
+from landmark.search import Query, rank_alone
 from landmark.shortlist import Shortlist, describe_table, main
 from landmark.store import Store
 
@@ -123,17 +123,18 @@ def test_what_is_not_described_yet_is_compared_all_the_same(
     for view in range(3, 6):  # as written while nothing described
         places.save(f"s3://b/04/{view}.jpg", MODEL, "1", make_view(4, view))
     monkeypatch.setattr("landmark.search.EXHAUSTIVE_UP_TO", 5)
-    arguments = (places, dask_client, MODEL, make_view(4, 0), "s3://b/04/0.jpg", 100)
-    found = rank_table(*arguments, shortlist=8)
+    query = Query("s3://b/04/0.jpg", make_view(4, 0))
+    arguments = (places, dask_client, MODEL, query, 100)
+    found = rank_alone(*arguments, shortlist=8)
     assert (found.mode, found.images_compared) == ("shortlist", 11)
     views = {f"s3://b/04/{view}.jpg" for view in range(1, 6)}
     assert {match.image_path for match in found.matches} == views
 
     # More than that is no exception any more.
     monkeypatch.setattr("landmark.search.EXHAUSTIVE_UP_TO", 2)
-    assert rank_table(*arguments, shortlist=8).mode == "exhaustive"
+    assert rank_alone(*arguments, shortlist=8).mode == "exhaustive"
     with pytest.raises(LandmarkError, match="no global descriptor yet; run landmark_index"):
-        rank_table(*arguments, mode="shortlist", shortlist=8)
+        rank_alone(*arguments, mode="shortlist", shortlist=8)
 
 
 def test_an_aggregation_in_use_is_not_dropped(places, make_view):

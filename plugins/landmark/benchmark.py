@@ -39,12 +39,12 @@ from landmark.images import decode_image
 from landmark.ingest import is_image
 from landmark.ingest_benchmark import measure_ingest
 from landmark.ingest_benchmark import to_table as ingest_table
-from landmark.matching import INT8_TILES, QueryDescriptors, putative_matches
+from landmark.matching import INT8_TILES, QueryDescriptors, putative_matches, whole_numbers
 from landmark.models import DELF_DEFAULTS
 from landmark.progress import Progress
 from landmark.ranking import MIN_INLIERS
 from landmark.reference import delf_network, reference_match
-from landmark.search import MatchingParameters, rank_images, verify_pairs
+from landmark.search import MatchingParameters, Query, rank_images, verify_pairs
 from landmark.search_benchmark import Plan, draw_plot, measure_search, to_table
 from landmark.settings import load_settings
 from landmark.store import StoredImage
@@ -106,7 +106,9 @@ def measure_matching(
         descriptors = QueryDescriptors.of(query.descriptors)
         with _timed(seconds, "match"):
             matched = [
-                putative_matches(descriptors, image.descriptors, parameters.max_distance)
+                putative_matches(
+                    descriptors, whole_numbers(image.descriptors), parameters.max_distance
+                )
                 for image in others
             ]
         with _timed(seconds, "verify"):
@@ -117,7 +119,9 @@ def measure_matching(
                 products = buffer[: len(query), : len(single)]
                 np.matmul(singles[number], single.T, out=products)
         with _timed(seconds, "search"):
-            verified += rank_images(query, others, TOP_K, MIN_INLIERS, parameters).verified
+            asked = [Query("", query)]
+            (ranking,) = rank_images(asked, others, TOP_K, MIN_INLIERS, parameters)
+            verified += ranking.verified
         with _timed(seconds, "reference"):
             reference_match(query, features[(number + len(images) // 2) % len(images)])
         pairs += len(others)
@@ -237,7 +241,7 @@ def _buffer_bytes(query: LocalFeatures, images: Sequence[StoredImage]) -> int:
 
     tracemalloc.start()
     try:
-        rank_images(query, stream(), TOP_K, MIN_INLIERS)
+        rank_images([Query("", query)], stream(), TOP_K, MIN_INLIERS)
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

@@ -29,7 +29,7 @@ from landmark.extraction import load_extractor, resolve_model
 from landmark.features import FeatureExtractor, LocalFeatures
 from landmark.images import decode_image
 from landmark.ingest import is_image
-from landmark.matching import QueryDescriptors, putative_matches
+from landmark.matching import QueryDescriptors, putative_matches, whole_numbers
 from landmark.progress import Progress
 from landmark.ranking import CERTAIN_INLIERS, MIN_INLIERS, Match
 from landmark.reference import reference_match
@@ -257,7 +257,9 @@ def our_matcher(
     descriptors = QueryDescriptors.of(query.descriptors)
 
     def match(image: LocalFeatures) -> tuple[int, int]:
-        pairs = putative_matches(descriptors, image.descriptors, parameters.max_distance)
+        pairs = putative_matches(
+            descriptors, whole_numbers(image.descriptors), parameters.max_distance
+        )
         return len(verify_pairs(query, image, pairs, parameters).inliers), len(pairs)
 
     return match

@@ -87,6 +87,12 @@ class LocalFeatures:
         return len(self.locations)
 
     @property
+    def nbytes(self) -> int:
+        """Memory of the arrays."""
+        arrays = (self.locations, self.descriptors, self.scales, self.attention)
+        return sum(array.nbytes for array in arrays)
+
+    @property
     def side_px(self) -> int:
         """The original image's longest side."""
         return max(self.width, self.height)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, TypeVar
 
 from landmark import overview, registry
 from landmark.bucket import ObjectMissing, S3Object, list_objects, read_etag, read_object
@@ -18,6 +18,8 @@ from landmark.progress import Progress
 from landmark.store import Store, Sweep
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 IMAGE_SUFFIXES = frozenset(
     [
@@ -159,68 +161,166 @@ def extract_batch(store: Store, client: Any, extractor: Extractor, sweep: str, b
     work = store.unsettled(sweep, batch)
     model = extractor.model.fingerprint
     aggregation = store.current_aggregation(model)
-    one_large, models = threading.Lock(), threading.Semaphore(MODELS_AT_ONCE)
+    steps = _Steps(client, extractor)
 
     def settle(entry: S3Object) -> None:
-        etag = entry.etag
-        try:
-            with one_large if entry.size > LARGE_BYTES else nullcontext():
-                data, etag = read_object(client, entry.path)
-                image = extractor.decode(data, entry.path)
-                del data
-            with models:
-                features = extractor.extract_decoded(image, entry.path)
-        except ObjectMissing as error:
-            logger.info("batch %d: %s", batch + 1, error)
+        etag, found = steps.extract(entry)
+        if isinstance(found, ObjectMissing):
+            logger.info("batch %d: %s", batch + 1, found)
             store.settle_gone(sweep, entry.path)
-        except LandmarkError as error:
-            logger.warning("batch %d: %s", batch + 1, error)
-            store.record_failure(entry.path, model, etag, str(error), sweep)
+        elif isinstance(found, LandmarkError):
+            logger.warning("batch %d: %s", batch + 1, found)
+            store.record_failure(entry.path, model, etag, str(found), sweep)
         else:
-            store.save(entry.path, model, etag, features, sweep, aggregation)
+            store.save(entry.path, model, etag, found, sweep, aggregation)
 
     progress = Progress(len(work), f"images of batch {batch + 1}")
-    with ThreadPoolExecutor(IMAGES_AT_ONCE, thread_name_prefix="extract") as pool:
-        images = [pool.submit(settle, entry) for entry in work]
-        try:
-            for image in as_completed(images):
-                image.result()
-                progress.add()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)  # those that are begun are finished
-            raise
+    for _ in _at_once(settle, work):
+        progress.add()
     return progress.done
 
 
-def query_features(
-    store: Store, client: Any, model: ModelConfig, path: str, add_to_index: bool
-) -> LocalFeatures:
-    """The features of a query image: from the table if it is indexed as it lies in S3, else new.
+def find_queries(
+    client: Any, asked: str | Sequence[str], results: str, most: int
+) -> list[tuple[str, str | None]]:
+    """The photographs that a search is asked for, each once, in the order of asking.
 
-    Reading them from the table spares TensorFlow's import and the model's load.
+    Parameters
+    ----------
+    asked : str or sequence of str
+        ``s3://bucket/key`` each; what ends in ``/`` is a prefix, and means every photograph below.
+    results : str
+        `LANDMARK_RESULTS`, where no photographs are.
+    most : int
+
+    Returns
+    -------
+    list of (str, str or None)
+        Paths; of a prefix that has no photograph or cannot be listed, the reason.
 
     Raises
     ------
     LandmarkError
-        If the image is missing or unusable, or shows nothing that the model takes for a feature.
+        If there are more than `most`.
     """
-    found = store.find(path, model.fingerprint)
-    if found is not None and found[0] == read_etag(client, path):
-        logger.info("%s is indexed already", path)
-        features = found[1]
-    else:
-        data, etag = read_object(client, path)
-        features = _load_for_search(model).extract(data, path)
-        if add_to_index:
-            aggregation = store.current_aggregation(model.fingerprint)
-            store.save(path, model.fingerprint, etag, features, aggregation=aggregation)
-    if not len(features):
-        raise UnusableImage(
-            f"{path}: the model finds no feature in it; use a sharper or larger photograph, or "
-            f"lower LANDMARK_SCORE_THRESHOLD"
-        )
-    logger.info("%d features of %s", len(features), path)
-    return features
+    found: dict[str, str | None] = {}
+    for entry in [asked] if isinstance(asked, str) else asked:
+        if entry.endswith("/"):
+            listed = False
+            try:
+                for below in list_images(client, entry, results):
+                    listed = True
+                    found.setdefault(below.path)
+                    if len(found) > most:
+                        break
+                if not listed:
+                    found[entry] = f"{entry}: no photograph lies below; check the prefix"
+            except LandmarkError as error:
+                found[entry] = str(error)
+        else:
+            found.setdefault(entry)
+        if len(found) > most:
+            raise LandmarkError(
+                f"image_path: more than the {most:,} photographs that one run may search for; "
+                f"search for them in several runs, or raise LANDMARK_MAX_QUERIES"
+            )
+    return list(found.items())
+
+
+def extract_queries(
+    store: Store, client: Any, model: ModelConfig, paths: Sequence[str], add_to_index: bool
+) -> Iterator[tuple[str, LocalFeatures | LandmarkError]]:
+    """The features of query images, or why there are none; in any order.
+
+    From the table if an image is indexed as it lies in S3, else new. If all are, TensorFlow's
+    import and the model's load are spared; else the model is loaded once.
+
+    Yields
+    ------
+    (str, LocalFeatures or LandmarkError)
+        An error if the image is missing or unusable, or shows nothing that the model takes for a
+        feature.
+
+    Raises
+    ------
+    LandmarkError
+        If the model cannot be used.
+    """
+    progress = Progress(len(paths), "photographs read")
+    for path, found in _query_features(store, client, model, paths, add_to_index):
+        progress.add()
+        if isinstance(found, LocalFeatures) and not len(found):
+            found = UnusableImage(
+                f"{path}: the model finds no feature in it; use a sharper or larger photograph, "
+                f"or lower LANDMARK_SCORE_THRESHOLD"
+            )
+        if isinstance(found, LandmarkError):
+            logger.warning("%s", found)
+        else:
+            logger.info("%d features of %s", len(found), path)
+        yield path, found
+
+
+def _query_features(
+    store: Store, client: Any, model: ModelConfig, paths: Sequence[str], add_to_index: bool
+) -> Iterator[tuple[str, LocalFeatures | LandmarkError]]:
+    new = []
+    for path in paths:
+        try:
+            etag = read_etag(client, path)
+        except LandmarkError as error:
+            yield path, error
+            continue
+        indexed = store.find(path, model.fingerprint)
+        if indexed is not None and indexed[0] == etag:
+            logger.info("%s is indexed already", path)
+            yield path, indexed[1]
+        else:
+            new.append(S3Object(path, etag, 0))
+    if not new:
+        return
+    steps = _Steps(client, _load_for_search(model))
+    aggregation = store.current_aggregation(model.fingerprint) if add_to_index else None
+
+    def read(entry: S3Object) -> tuple[str, LocalFeatures | LandmarkError]:
+        etag, found = steps.extract(entry)
+        if add_to_index and isinstance(found, LocalFeatures):
+            store.save(entry.path, model.fingerprint, etag, found, aggregation=aggregation)
+        return entry.path, found
+
+    yield from _at_once(read, new)
+
+
+class _Steps:
+    """From S3 to features: what several threads do at once, each with an image of its own."""
+
+    def __init__(self, client: Any, extractor: Extractor) -> None:
+        self._client, self._extractor = client, extractor
+        self._one_large, self._models = threading.Lock(), threading.Semaphore(MODELS_AT_ONCE)
+
+    def extract(self, entry: S3Object) -> tuple[str, LocalFeatures | LandmarkError]:
+        """The etag of what was read, and its features or why it has none."""
+        etag = entry.etag
+        try:
+            with self._one_large if entry.size > LARGE_BYTES else nullcontext():
+                data, etag = read_object(self._client, entry.path)
+                image = self._extractor.decode(data, entry.path)
+                del data
+            with self._models:
+                return etag, self._extractor.extract_decoded(image, entry.path)
+        except LandmarkError as error:
+            return etag, error
+
+
+def _at_once(work: Callable[[S3Object], T], objects: Iterable[S3Object]) -> Iterator[T]:
+    """What `work` gives for each object, in the order that it is done; the first error ends it."""
+    with ThreadPoolExecutor(IMAGES_AT_ONCE, thread_name_prefix="extract") as pool:
+        try:
+            for done in as_completed([pool.submit(work, entry) for entry in objects]):
+                yield done.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)  # those that are begun are finished
+            raise
 
 
 def _load_for_search(model: ModelConfig) -> Extractor:

@@ -64,7 +64,7 @@ def whole_numbers(descriptors: NDArray[np.floating]) -> NDArray[np.int8]:
 
 
 def putative_matches(
-    query: QueryDescriptors, image: NDArray[np.floating], max_distance: float
+    query: QueryDescriptors, image: NDArray[np.int8], max_distance: float
 ) -> NDArray[np.intp]:
     """Pairs of features that are each other's nearest neighbour.
 
@@ -76,8 +76,8 @@ def putative_matches(
     ----------
     query : QueryDescriptors
         Of n features.
-    image : floating array [m, d]
-        Descriptors of the other image, unit length.
+    image : int8 array [m, d]
+        Descriptors of the other image, as `whole_numbers` gives them.
     max_distance : float
         Euclidean distance, 0 to 2, from which on a pair is dropped.
 
@@ -101,7 +101,7 @@ def putative_matches(
     least = LEVELS**2 * (1 - max_distance**2 / 2)
     found, nearest, similarity = [], [], []
     best = np.full(query.n, least, np.float32)  # of each feature of the query
-    for start, products in _products(query, whole_numbers(image)):
+    for start, products in _products(query, image):
         highest = products.max(axis=1)
         near = np.flatnonzero(highest > least)
         # The other rows hold nothing that a feature of the query could prefer.

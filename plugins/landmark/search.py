@@ -1,41 +1,31 @@
-"""A query's features -> the ranked matches of the whole table, fanned out over Dask."""
+"""Queries' features -> the ranked matches of the whole table, fanned out over Dask."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from datetime import timezone
+from datetime import datetime, timezone
+from functools import cached_property
 from itertools import islice, pairwise
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 from dask.distributed import Client, Future, as_completed
 from numpy.typing import NDArray
 
 from landmark import registry
-from landmark.bucket import read_object, write_object
-from landmark.decoding import decode_isolated
 from landmark.errors import LandmarkError
 from landmark.features import LocalFeatures
-from landmark.images import shrink
-from landmark.matching import QueryDescriptors, putative_matches
+from landmark.matching import QueryDescriptors, putative_matches, whole_numbers
 from landmark.models import DELF_DEFAULTS
 from landmark.progress import Progress
 from landmark.ranking import CERTAIN_INLIERS, MIN_INLIERS, Match, TopK, verdict
-from landmark.report import (
-    CELL_PX,
-    CONTACT_SHEET,
-    PICTURE,
-    SearchResult,
-    draw_contact_sheet,
-    draw_matches,
-    read_query,
-    read_result,
-)
+from landmark.report import SearchResult, read_query
 from landmark.row_cache import ROWS
+from landmark.searches import Search
 from landmark.shortlist import EXHAUSTIVE_UP_TO, EXPANDED_BY, ROUNDS, Shortlist
-from landmark.store import Partition, Store, StoredImage
+from landmark.store import NumberedAggregation, Partition, Store, StoredImage
 from landmark.verification import Verification, VerificationParameters, verify
 from landmark.workers import CODE_VERSION, preferred_workers
 
@@ -46,10 +36,9 @@ logger = logging.getLogger(__name__)
 IMAGES_PER_TASK = 64
 # Within a task: matched first, then verified in the order of their putatives.
 IMAGES_PER_CHUNK = 64
-
-# Pictures drawn of a result's best matches, and the detail they are drawn from.
-PICTURES = 20
-PICTURE_SIDE_PX = 1024
+# Of the queries of one pass, with their matches; a worker holds up to three times as much of them.
+GROUP_BYTES = 64_000_000
+MATCH_BYTES = 300
 
 
 # An image as it comes from the table in bulk, or whole.
@@ -76,7 +65,8 @@ def compare(
 ) -> tuple[NDArray[np.intp], Verification]:
     """The putative matches [k, 2] (query, image) of two images, and which of them are inliers."""
     descriptors = QueryDescriptors.of(query.descriptors)
-    pairs = putative_matches(descriptors, image.descriptors, parameters.max_distance)
+    rows = whole_numbers(image.descriptors)
+    pairs = putative_matches(descriptors, rows, parameters.max_distance)
     return pairs, verify_pairs(query, image, pairs, parameters)
 
 
@@ -97,8 +87,60 @@ def verify_pairs(
     )
 
 
+@dataclass(frozen=True, eq=False)
+class Query:
+    """A photograph to search for.
+
+    Parameters
+    ----------
+    path : str
+        ``s3://bucket/key``: the one image of the table that it is not compared with.
+    features : LocalFeatures
+    """
+
+    path: str
+    features: LocalFeatures
+
+    @cached_property
+    def descriptors(self) -> QueryDescriptors:
+        """Arranged once a process, however many images are compared there."""
+        return QueryDescriptors.of(self.features.descriptors)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Query, (self.path, self.features)  # what was arranged stays in its process
+
+
+class Queries(Protocol):
+    """Queries that need not be in memory all at once: a list, or `WrittenQueries`."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Query]: ...
+
+
+@dataclass(frozen=True)
+class WrittenQueries:
+    """The queries of a run, whose features are read when they are needed.
+
+    Parameters
+    ----------
+    client : boto3 client
+    searches : sequence of Search
+    """
+
+    client: Any
+    searches: Sequence[Search]
+
+    def __len__(self) -> int:
+        return len(self.searches)
+
+    def __iter__(self) -> Iterator[Query]:
+        for search in self.searches:
+            yield Query(search.query, read_query(self.client, search.folder))
+
+
 class Ranking(NamedTuple):
-    """The best of some images.
+    """The best of some images for one query.
 
     Parameters
     ----------
@@ -114,39 +156,52 @@ class Ranking(NamedTuple):
 
 
 def rank_images(
-    query: LocalFeatures,
+    queries: Sequence[Query],
     images: Iterable[StoredImage],
     top_k: int,
     min_inliers: int,
     parameters: MatchingParameters = MatchingParameters(),
-) -> Ranking:
-    """The best `top_k` matches of a stream of images, exactly as if every one had been verified."""
-    best = TopK(top_k, min_inliers)
-    compared = verified = 0
-    descriptors = QueryDescriptors.of(query.descriptors)
+    ids: Sequence[Container[int]] | None = None,
+) -> list[Ranking]:
+    """For each query the best `top_k` matches of a stream of images, which is read once.
+
+    Exactly as if every pair had been verified.
+
+    Parameters
+    ----------
+    ids : sequence of container of int, optional
+        For each query the rows that it is compared with; by default all.
+    """
+    best = [TopK(top_k, min_inliers) for _ in queries]
+    compared, verified = [0] * len(queries), [0] * len(queries)
     stream = iter(images)
-    while chunk := list(islice(stream, IMAGES_PER_CHUNK)):
-        compared += len(chunk)
-        matched = [
-            (putative_matches(descriptors, image.descriptors, parameters.max_distance), image)
-            for image in chunk
-        ]
-        matched.sort(key=lambda candidate: (-len(candidate[0]), candidate[1].image_path))
-        for pairs, image in matched:
-            if not best.can_enter(len(pairs), image.image_path):
-                break
-            verified += 1
-            inliers = verify_pairs(query, image, pairs, parameters).inliers
-            best.add(Match(len(inliers), len(pairs), image.image_path))
-    return Ranking(best.matches, compared, verified)
+    while chunk := [
+        (image, whole_numbers(image.descriptors)) for image in islice(stream, IMAGES_PER_CHUNK)
+    ]:
+        for number, query in enumerate(queries):
+            matched = [
+                (putative_matches(query.descriptors, rows, parameters.max_distance), image)
+                for image, rows in chunk
+                if image.image_path != query.path and (ids is None or image.id in ids[number])
+            ]
+            compared[number] += len(matched)
+            matched.sort(key=lambda candidate: (-len(candidate[0]), candidate[1].image_path))
+            for pairs, image in matched:
+                if not best[number].can_enter(len(pairs), image.image_path):
+                    break
+                verified[number] += 1
+                inliers = verify_pairs(query.features, image, pairs, parameters).inliers
+                best[number].add(Match(len(inliers), len(pairs), image.image_path))
+    return [
+        Ranking(top.matches, *counts) for top, *counts in zip(best, compared, verified, strict=True)
+    ]
 
 
 def rank_table(
     store: Store,
     client: Client,
     model: str,
-    query: LocalFeatures,
-    query_path: str,
+    queries: Queries,
     top_k: int,
     min_inliers: int = MIN_INLIERS,
     mode: str = "auto",
@@ -154,18 +209,17 @@ def rank_table(
     parameters: MatchingParameters = MatchingParameters(),
     tell: Callable[[Progress], None] = lambda progress: None,
     worker_store: Store | None = None,
-) -> SearchResult:
-    """Compare a query with the images of its model in the table.
+) -> Iterator[SearchResult | LandmarkError]:
+    """Compare queries with the images of their model in the table, in one pass for all of them.
 
     Dask tasks carry ranges of ids; the workers read the features from Postgres themselves, all of
-    them as the table was at one time.
+    them as the table was at one time, and compare each image with every query. More queries than
+    `GROUP_BYTES` holds go in groups, each a pass and a time of its own.
 
     Parameters
     ----------
     model : str
         Fingerprint; only images with features of the same model are compared.
-    query_path : str
-        The query's own path, which is left out of the ranking.
     mode : {'auto', 'exhaustive', 'shortlist'}
         With every image, or with the nearest by global descriptor, or one of them by table size.
     shortlist : int
@@ -175,133 +229,294 @@ def rank_table(
     worker_store : Store, optional
         The same database as the workers reach it, such as by a role that may only read.
 
+    Yields
+    ------
+    SearchResult or LandmarkError
+        One for each query, in their order: what a search for it alone would give. The error says
+        why there is none: if the model has no other image in the table (and which models have), or
+        a shortlist is asked for and the images or the query have no global descriptor.
+    """
+    left, progress = len(queries), None
+    for group in _groups(queries, top_k):
+        if left > len(group) or progress is not None:
+            logger.info("%d queries left: %d of them in this pass", left, len(group))
+        with store.at_one_time() as frozen:
+            table = _Table(frozen, model, worker_store)
+            begun = _begin(table, group, mode, shortlist, top_k, min_inliers)
+            searches = [search for search in begun if isinstance(search, _Search)]
+            exhaustive = [search for search in searches if search.mode == "exhaustive"]
+            short = [search for search in searches if search.mode == "shortlist"]
+            partitions = frozen.partitions(model, IMAGES_PER_TASK) if exhaustive else []
+            images = sum(part.images for part in partitions)
+            pairs = len(exhaustive) * images - sum(search.is_indexed for search in exhaustive)
+            pairs = (pairs + len(short) * shortlist) * left // len(group)
+            left -= len(group)
+            if progress is None:
+                progress = Progress(pairs, "comparisons", tell)
+            progress.total = progress.done + pairs
+            if exhaustive:
+                _Tasks(table, client, exhaustive, parameters, progress).rank_all(partitions)
+            if short:
+                tasks = _Tasks(table, client, short, parameters, progress)
+                _rank_shortlists(tasks, table, short, shortlist)
+                del tasks  # and with it the queries that the workers hold
+        for search in begun:
+            if isinstance(search, LandmarkError):
+                yield search
+                continue
+            matches = [match for match in search.best.matches if match.inliers >= min_inliers]
+            yield SearchResult(
+                query=search.query.path,
+                model=model,
+                images_compared=search.compared,
+                index_time=search.newest.astimezone(timezone.utc).isoformat(timespec="seconds"),
+                mode=search.mode,
+                parameters={
+                    "top_k": top_k,
+                    "min_inliers": min_inliers,
+                    **({"shortlist": shortlist} if search.mode == "shortlist" else {}),
+                    "max_distance": parameters.max_distance,
+                    **asdict(parameters.verification),
+                },
+                verdict=verdict(matches),
+                matches=matches[:top_k],
+            )
+
+
+def rank_alone(
+    store: Store, client: Client, model: str, query: Query, top_k: int, **options: Any
+) -> SearchResult:
+    """`rank_table` for one query.
+
     Raises
     ------
     LandmarkError
-        If the model has no other image in the table; says which models have. If a shortlist is
-        asked for and the images have no global descriptors yet.
+        If there is no result.
     """
-    with store.at_one_time() as frozen:
-        return _rank_frozen_table(
-            frozen, client, model, query, query_path, top_k, min_inliers, mode, shortlist,
-            parameters, tell, worker_store,
-        )  # fmt: skip
+    (found,) = rank_table(store, client, model, [query], top_k, **options)
+    if isinstance(found, LandmarkError):
+        raise found
+    return found
 
 
-def _rank_frozen_table(
-    store: Store,
-    client: Client,
-    model: str,
-    query: LocalFeatures,
-    query_path: str,
-    top_k: int,
-    min_inliers: int,
+def _groups(queries: Iterable[Query], top_k: int) -> Iterator[list[Query]]:
+    """As many queries at once as `GROUP_BYTES` holds, with what each may find."""
+    group: list[Query] = []
+    size = 0
+    for query in queries:
+        needed = query.features.nbytes + top_k * MATCH_BYTES
+        if group and size + needed > GROUP_BYTES:
+            yield group
+            group, size = [], 0
+        group.append(query)
+        size += needed
+    if group:
+        yield group
+
+
+class _Table:
+    """What a pass asks of the table, once for all of its queries."""
+
+    def __init__(self, store: Store, model: str, worker_store: Store | None) -> None:
+        self.store, self.model = store, model
+        self.worker_store = replace(worker_store or store, snapshot=store.snapshot)
+
+    @cached_property
+    def aggregations(self) -> list[NumberedAggregation]:
+        """What global descriptors are made by."""
+        return self.store.aggregations(self.model)
+
+    @cached_property
+    def undescribed_ids(self) -> list[int]:
+        """Images without one; more than `EXHAUSTIVE_UP_TO` are not told apart."""
+        return self.store.undescribed_ids(self.model, EXHAUSTIVE_UP_TO + 1)
+
+
+@dataclass
+class _Search:
+    """One query on its way through the table.
+
+    Parameters
+    ----------
+    query : Query
+    is_indexed : bool
+        Whether its own image is in the table.
+    newest : datetime
+        When an image that it is compared with was indexed last.
+    mode : str
+        ``exhaustive`` or ``shortlist``.
+    best : TopK
+    nearest : Shortlist or None
+        In that mode.
+    compared : int
+        Images so far.
+    """
+
+    query: Query
+    is_indexed: bool
+    newest: datetime
+    mode: str
+    best: TopK
+    nearest: Shortlist | None = None
+    compared: int = 0
+
+
+def _begin(
+    table: _Table,
+    queries: Sequence[Query],
     mode: str,
     shortlist: int,
-    parameters: MatchingParameters,
-    tell: Callable[[Progress], None],
-    worker_store: Store | None,
-) -> SearchResult:
-    """`rank_table` of a store as it was at one time."""
-    contents = store.contents(model, query_path, up_to=max(shortlist, EXHAUSTIVE_UP_TO) + 1)
-    if contents.newest is None:
-        raise LandmarkError(_nothing_to_compare(store, model))
-    mode, undescribed = _choose_mode(store, model, query_path, mode, shortlist, contents.images)
-    # A shortlist wants to know of the place's surest images, whatever the result may list.
-    expanding = mode == "shortlist"
-    best = TopK(
-        max(top_k, EXPANDED_BY) if expanding else top_k,
-        min(min_inliers, CERTAIN_INLIERS) if expanding else min_inliers,
+    top_k: int,
+    min_inliers: int,
+) -> list[_Search | LandmarkError]:
+    """Look at the table, and choose for each query how it is searched for."""
+    store, model = table.store, table.model
+    contents = store.contents_besides(
+        model, [query.path for query in queries], max(shortlist, EXHAUSTIVE_UP_TO) + 1
     )
-    common = {
-        # Pods have the database's address and password of their own; Dask does not carry them.
-        "store": replace(
-            Store("")
-            if getattr(client.cluster, "has_postgres_secret", False)
-            else worker_store or store,
-            snapshot=store.snapshot,
-        ),
-        "model": model,
-        # A task of its own, which the scheduler can do again: scattered data go with their workers.
-        "query": client.submit(_itself, query, pure=False),
-        "query_path": query_path,
-        "top_k": best.k,
-        "min_inliers": best.min_inliers,
-        "parameters": parameters,
-        "code": CODE_VERSION,
-    }
-    if mode == "exhaustive":
-        partitions = store.partitions(model, IMAGES_PER_TASK, query_path)
-        progress = Progress(sum(part.images for part in partitions), "images compared", tell)
-        _rank_partitions(client, partitions, best, common, progress)
-    else:
-        nearest = Shortlist(store, model, query, query_path)
-        workers = len(client.scheduler_info()["workers"])
-        progress = Progress(shortlist + len(undescribed), "images compared", tell)
-        _rank_partitions(client, _partitioned(undescribed, workers), best, common, progress)
-        for images in _shares(shortlist, ROUNDS):
-            sure = [match for match in best.matches if match.inliers >= CERTAIN_INLIERS]
-            ids = nearest.take(images, sure)
-            progress.total = max(progress.total, progress.done + len(ids))
-            _rank_partitions(client, _partitioned(ids, workers), best, common, progress)
-    matches = [match for match in best.matches if match.inliers >= min_inliers][:top_k]
-    return SearchResult(
-        query=query_path,
-        model=model,
-        images_compared=progress.done,
-        index_time=contents.newest.astimezone(timezone.utc).isoformat(timespec="seconds"),
-        mode=mode,
-        parameters={
-            "top_k": top_k,
-            "min_inliers": min_inliers,
-            **({"shortlist": shortlist} if mode == "shortlist" else {}),
-            "max_distance": parameters.max_distance,
-            **asdict(parameters.verification),
-        },
-        verdict=verdict(matches),
-        matches=matches,
-    )
+    begun: list[_Search | LandmarkError] = []
+    for query, others in zip(queries, contents, strict=True):
+        try:
+            if others.newest is None:
+                raise LandmarkError(_nothing_to_compare(store, model))
+            chosen = _choose_mode(table, mode, shortlist, others.images)
+            search = _Search(
+                query, others.has_path, others.newest, chosen, TopK(top_k, min_inliers)
+            )
+            if chosen == "shortlist":
+                # It wants to know of the place's surest images, whatever the result may list.
+                search.best = TopK(max(top_k, EXPANDED_BY), min(min_inliers, CERTAIN_INLIERS))
+                search.nearest = Shortlist(
+                    store, model, query.features, query.path, table.aggregations
+                )
+            begun.append(search)
+        except LandmarkError as error:
+            begun.append(error)
+    return begun
 
 
-def _choose_mode(
-    store: Store, model: str, query_path: str, asked: str, shortlist: int, images: int
-) -> tuple[str, list[int]]:
-    """With every image or by shortlist, and the ids of what nothing has described yet.
+def _choose_mode(table: _Table, asked: str, shortlist: int, images: int) -> str:
+    """With every image or by shortlist.
 
-    These are on no list, and compared as well if they are few enough.
+    What nothing has described yet is on no list, and compared as well if it is little enough.
     """
     if asked == "exhaustive" or images <= shortlist:  # the same images
-        return "exhaustive", []
-    if asked == "auto" and (images <= EXHAUSTIVE_UP_TO or not store.aggregations(model)):
-        return "exhaustive", []
-    undescribed = store.undescribed_ids(model, EXHAUSTIVE_UP_TO + 1, query_path)
-    if len(undescribed) <= EXHAUSTIVE_UP_TO:
-        return "shortlist", undescribed
+        return "exhaustive"
+    if asked == "auto" and (images <= EXHAUSTIVE_UP_TO or not table.aggregations):
+        return "exhaustive"
+    if len(table.undescribed_ids) <= EXHAUSTIVE_UP_TO:
+        return "shortlist"
     if asked == "auto":
-        return "exhaustive", []
+        return "exhaustive"
     raise LandmarkError(
-        f"most images of the model {model} have no global descriptor yet; run landmark_index, "
-        f"or search with mode=exhaustive"
+        f"most images of the model {table.model} have no global descriptor yet; run "
+        f"landmark_index, or search with mode=exhaustive"
     )
 
 
-def _rank_partitions(
-    client: Client,
-    partitions: Sequence[Partition],
-    best: TopK,
-    common: dict[str, Any],
-    progress: Progress,
+class _Tasks:
+    """Compares some queries with parts of the table, on the workers."""
+
+    def __init__(
+        self,
+        table: _Table,
+        client: Client,
+        searches: Sequence[_Search],
+        parameters: MatchingParameters,
+        progress: Progress,
+    ) -> None:
+        self._client, self._searches, self._progress = client, searches, progress
+        # A task for each, which the scheduler can do again: scattered data go with their workers.
+        # A worker gets them once, whatever the number of its tasks.
+        queries = [client.submit(_itself, search.query, pure=False) for search in searches]
+        self._options: dict[str, Any] = {
+            # Pods have the database's address and password of their own; Dask carries neither.
+            "store": replace(
+                table.worker_store, **({"conninfo": ""} if _has_postgres_secret(client) else {})
+            ),
+            "model": table.model,
+            "queries": client.submit(list, queries, pure=False),
+            "top_k": searches[0].best.k,
+            "min_inliers": searches[0].best.min_inliers,
+            "parameters": parameters,
+            "code": CODE_VERSION,
+        }
+
+    def rank_all(self, partitions: Sequence[Partition]) -> None:
+        """Compare every query with every image; workers that stay get the same ones each time.
+
+        Another worker takes a part only if it would idle.
+        """
+        client, options = self._client, self._options
+        if client.cluster is not None:  # made for this task, and gone with it
+            self._take_in(client.map(_rank_partition, partitions, pure=False, **options))
+            return
+        workers = sorted(client.scheduler_info()["workers"])
+        homes = preferred_workers([partition.block for partition in partitions], workers)
+        tasks = []
+        for worker in workers:
+            own = [part for part, home in zip(partitions, homes, strict=True) if home == worker]
+            tasks += client.map(
+                _rank_partition,
+                own,
+                workers=[worker],
+                allow_other_workers=True,
+                pure=False,
+                **options,
+            )
+        self._take_in(tasks)
+
+    def rank_some(self, wanted: Mapping[int, Sequence[int]]) -> None:
+        """Compare images of some ids with those queries that want them, each image read once.
+
+        Parameters
+        ----------
+        wanted : mapping
+            Of each id the numbers of the queries.
+        """
+        if not wanted:
+            return
+        pairs = sum(len(numbers) for numbers in wanted.values())
+        self._progress.total = max(self._progress.total, self._progress.done + pairs)
+        workers = len(self._client.scheduler_info()["workers"])
+        partitions = _partitioned(sorted(wanted), workers)
+        lists = [{row: wanted[row] for row in part.ids} for part in partitions]
+        self._take_in(
+            self._client.map(_rank_partition, partitions, lists, pure=False, **self._options)
+        )
+
+    def _take_in(self, tasks: Sequence[Future]) -> None:
+        compared = verified = 0
+        for task, parts in as_completed(tasks, with_results=True):
+            for number, part in parts.items():
+                search = self._searches[number]
+                search.best.merge(part.matches)
+                search.compared += part.compared
+                verified += part.verified
+            done = sum(part.compared for part in parts.values())
+            compared += done
+            self._progress.add(done)
+            task.release()
+        logger.info("%d of %d comparisons had to be verified", verified, compared)
+
+
+def _rank_shortlists(
+    tasks: _Tasks, table: _Table, searches: Sequence[_Search], shortlist: int
 ) -> None:
-    """Rank partitions on the workers, and take their best in."""
-    compared = verified = 0
-    tasks = _submit(client, partitions, common)
-    for task, part in as_completed(tasks, with_results=True):
-        best.merge(part.matches)
-        progress.add(part.compared)
-        compared += part.compared
-        verified += part.verified
-        task.release()
-    logger.info("%d of %d images had to be verified", verified, compared)
+    """Round by round, and first what nothing has described yet, which is on no list."""
+    tasks.rank_some(dict.fromkeys(table.undescribed_ids, range(len(searches))))
+    for images in _shares(shortlist, ROUNDS):
+        wanted: dict[int, list[int]] = {}
+        for number, search in enumerate(searches):
+            assert search.nearest is not None
+            sure = [match for match in search.best.matches if match.inliers >= CERTAIN_INLIERS]
+            for row in search.nearest.take(images, sure):
+                wanted.setdefault(row, []).append(number)
+        tasks.rank_some(wanted)
+
+
+def _has_postgres_secret(client: Client) -> bool:
+    return getattr(client.cluster, "has_postgres_secret", False)
 
 
 def _partitioned(ids: list[int], workers: int) -> list[Partition]:
@@ -317,159 +532,49 @@ def _shares(total: int, parts: int) -> list[int]:
     return [last - first for first, last in pairwise(bounds) if last > first]
 
 
-class Pair(NamedTuple):
-    """A query and one of its matches, as they lie in S3 now.
-
-    Parameters
-    ----------
-    query, image : uint8 arrays [h, w, 3]
-        RGB.
-    query_locations, image_locations : floating arrays [k, 2]
-        (y, x) of the inliers as fractions of each photograph's height and width.
-    """
-
-    query: NDArray[np.uint8]
-    image: NDArray[np.uint8]
-    query_locations: NDArray[np.floating]
-    image_locations: NDArray[np.floating]
-
-
-def read_pairs(
-    store: Store, client: Any, folder: str, ranks: Sequence[int], side_px: int = PICTURE_SIDE_PX
-) -> Iterator[tuple[int, Match, Pair]]:
-    """A written result's pairs of these ranks, compared again to know which matches are inliers.
-
-    Images that have gone or changed since are passed over.
-
-    Parameters
-    ----------
-    side_px : int
-        Longest side of the photographs.
-    """
-    if not ranks:
-        return
-    result, query = read_result(client, folder), read_query(client, folder)
-    query_data, _ = read_object(client, result.query)
-    query_picture = decode_isolated(query_data, result.query, side_px).pixels
-    parameters = MatchingParameters(result.parameters["max_distance"])
-    for rank in ranks:
-        match = result.matches[rank - 1]
-        found = store.find(match.image_path, result.model)
-        try:
-            data, etag = read_object(client, match.image_path)
-            if found is None or found[0] != etag:
-                raise LandmarkError(f"{match.image_path}: changed since it was compared")
-            picture = decode_isolated(data, match.image_path, side_px).pixels
-        except LandmarkError as error:
-            logger.warning("no picture for rank %d: %s", rank, error)
-            continue
-        features = found[1]
-        pairs, verification = compare(query, features, parameters)
-        inliers = pairs[verification.inliers]
-        yield (
-            rank,
-            match,
-            Pair(
-                query_picture,
-                picture,
-                query.relative_locations[inliers[:, 0]],
-                features.relative_locations[inliers[:, 1]],
-            ),
-        )
-
-
-def draw_pair(
-    store: Store, client: Any, folder: str, rank: int, side_px: int, height_px: int
-) -> bytes:
-    """Draw one pair of a written result.
-
-    Raises
-    ------
-    LandmarkError
-        If one of the two images has gone or changed since.
-    """
-    for _, _, pair in read_pairs(store, client, folder, [rank], side_px):
-        return draw_matches(*pair, height_px=height_px)
-    raise LandmarkError(f"rank {rank}: the image has gone or changed since; search again")
-
-
-def draw_best(store: Store, client: Any, folder: str, pictures: int = PICTURES) -> int:
-    """Draw a written result's best matches beside it: each pair's inliers, and a contact sheet.
-
-    Returns
-    -------
-    int
-        The pairs drawn.
-    """
-    result = read_result(client, folder)
-    ranks = range(1, min(pictures, len(result.matches)) + 1)
-    cells = []
-    query = None
-    try:
-        for rank, match, pair in read_pairs(store, client, folder, ranks):
-            picture = draw_matches(*pair)
-            write_object(client, folder + PICTURE.format(rank=rank), picture, "image/jpeg")
-            query = pair.query
-            cells.append((rank, match, shrink(pair.image, max(CELL_PX))))
-    except LandmarkError as error:  # the query has gone; the result stands without pictures
-        logger.warning("no pictures: %s", error)
-    if query is not None:
-        write_object(client, folder + CONTACT_SHEET, draw_contact_sheet(query, cells), "image/jpeg")
-    return len(cells)
-
-
-def _submit(
-    client: Client, partitions: Sequence[Partition], options: dict[str, Any]
-) -> list[Future]:
-    """A task for each partition; workers that stay get the same ones in each search.
-
-    Another worker takes a task only if it would idle.
-    """
-    whole = all(isinstance(partition.ids, range) for partition in partitions)
-    if client.cluster is not None or not whole:  # made for this task, and gone with it; not kept
-        return client.map(_rank_partition, partitions, pure=False, **options)
-    workers = sorted(client.scheduler_info()["workers"])
-    homes = preferred_workers([partition.block for partition in partitions], workers)
-    tasks = []
-    for worker in workers:
-        own = [part for part, home in zip(partitions, homes, strict=True) if home == worker]
-        tasks += client.map(
-            _rank_partition,
-            own,
-            workers=[worker],
-            allow_other_workers=True,
-            pure=False,
-            **options,
-        )
-    return tasks
-
-
-def _itself(query: LocalFeatures) -> LocalFeatures:
+def _itself(query: Query) -> Query:
     return query
 
 
 def _rank_partition(
     partition: Partition,
+    wanted: Mapping[int, Sequence[int]] | None = None,
     *,
     store: Store,
     model: str,
-    query: LocalFeatures,
-    query_path: str,
+    queries: Sequence[Query],
     top_k: int,
     min_inliers: int,
     parameters: MatchingParameters,
     code: str,
-) -> Ranking:
-    """Runs on a Dask worker."""
+) -> dict[int, Ranking]:
+    """Runs on a Dask worker; gives the rankings by the queries' numbers.
+
+    Parameters
+    ----------
+    wanted : mapping, optional
+        Of each id the numbers of the queries that it is compared with; by default all.
+    """
     if code != CODE_VERSION:
         raise LandmarkError(
             f"a worker that joined during the search runs Landmark {CODE_VERSION} instead of "
             f"{code}; bring its plugins/ up to date and restart it"
         )
     # A shortlist's rows come again in no other search; those of the whole table do in each.
-    cache = ROWS if ROWS.limit_bytes and isinstance(partition.ids, range) else None
-    images = store.read_partition(model, partition.ids, query_path, cache)
-    return rank_images(query, images, top_k, min_inliers, parameters)
+    cache = ROWS if ROWS.limit_bytes and wanted is None else None
+    images = store.read_partition(model, partition.ids, cache)
+    ids: dict[int, Container[int]]
+    if wanted is None:
+        ids = dict.fromkeys(range(len(queries)), partition.ids)
+    else:
+        lists: dict[int, set[int]] = {}
+        for row, numbers in wanted.items():
+            for number in numbers:
+                lists.setdefault(number, set()).add(row)
+        ids = dict(sorted(lists.items()))
+    chosen = [queries[number] for number in ids]
+    rankings = rank_images(chosen, images, top_k, min_inliers, parameters, list(ids.values()))
+    return dict(zip(ids, rankings, strict=True))
 
 
 def _nothing_to_compare(store: Store, model: str) -> str:

@@ -20,7 +20,7 @@ from landmark.features import LocalFeatures
 from landmark.memory import peak_mb, reset_peak
 from landmark.ranking import MIN_INLIERS
 from landmark.report import SearchResult
-from landmark.search import MatchingParameters, rank_images, rank_table
+from landmark.search import MatchingParameters, Query, rank_alone, rank_images
 from landmark.shortlist import INDEX_MEMORY_MB, describe_table
 from landmark.store import Store
 
@@ -150,17 +150,15 @@ def _measure_mode(
 def _search(
     store: Store, client: Client, query: LocalFeatures, mode: str, plan: Plan
 ) -> SearchResult:
-    return rank_table(
+    return rank_alone(
         store,
         client,
         bulk.MODEL,
-        query,
-        "",
+        Query("", query),
         TOP_K,
-        MIN_INLIERS,
-        mode,
-        plan.shortlist,
-        plan.parameters,
+        mode=mode,
+        shortlist=plan.shortlist,
+        parameters=plan.parameters,
     )
 
 
@@ -170,7 +168,7 @@ def _seconds_alone(store: Store, query: LocalFeatures, parameters: MatchingParam
     # The last rows: other places, as nearly all are.
     images = list(store.read_partition(bulk.MODEL, partitions[-1].ids))
     started = time.perf_counter()
-    rank_images(query, images, TOP_K, MIN_INLIERS, parameters)
+    rank_images([Query("", query)], images, TOP_K, MIN_INLIERS, parameters)
     return (time.perf_counter() - started) / len(images)
 
 

@@ -5,7 +5,7 @@ same names, which win where set (the DAGs pass them in; this module does not kno
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
@@ -92,6 +92,13 @@ class Settings(BaseSettings):
     shortlist: int = Field(
         1_000, ge=1, le=100_000, description="Images that a search in that mode compares."
     )
+    max_queries: int = Field(
+        1_000,
+        ge=1,
+        le=10_000,
+        description="Photographs that one run may search for: two cores compare so many with "
+        "20,000 images in an hour or two, and a task has six.",
+    )
     postgres_conn_id: str = Field("landmark_postgres", description="Airflow connection.")
     aws_conn_id: str = Field("landmark_s3", description="Airflow connection.")
     max_image_size: int | None = Field(
@@ -122,23 +129,24 @@ class Settings(BaseSettings):
         homes = [home for home in (self.images, self.uploads) if home is not None]
         return tuple(dict.fromkeys("/".join(home.split("/")[:3]) + "/" for home in homes))
 
-    def check_query(self, path: str) -> None:
-        """Refuse a path that may not be searched for, before anything of it is read.
+    def check_queries(self, asked: str | Sequence[str]) -> None:
+        """Refuse paths and prefixes that may not be searched for, before anything of them is read.
 
         The connection may read more than those who may trigger a search may see.
 
         Raises
         ------
         LandmarkError
-            If it lies outside of `query_prefixes`, or has a part that some servers resolve.
+            If one lies outside of `query_prefixes`, or has a part that some servers resolve.
         """
-        if {".", ".."} & set(path.split("/")):
-            raise LandmarkError(f"{path}: has a part `.` or `..`; write the object's own path")
-        if not path.startswith(self.query_prefixes):
-            raise LandmarkError(
-                f"{path}: lies outside of LANDMARK_QUERIES {','.join(self.query_prefixes)}; "
-                f"copy it there, or add its folder to that setting"
-            )
+        for path in [asked] if isinstance(asked, str) else asked:
+            if {".", ".."} & set(path.split("/")):
+                raise LandmarkError(f"{path}: has a part `.` or `..`; write the object's own path")
+            if not path.startswith(self.query_prefixes):
+                raise LandmarkError(
+                    f"{path}: lies outside of LANDMARK_QUERIES {','.join(self.query_prefixes)}; "
+                    f"copy it there, or add its folder to that setting"
+                )
 
     @field_validator("queries", mode="before")
     @classmethod

@@ -93,7 +93,7 @@ def _current(store: Store, model: str, measure: bool) -> NumberedAggregation | N
     if known is not None and known.parameters is None:
         return known
     enough = SAMPLE_IMAGES if known is None else min(GROWTH * known.images, SAMPLE_IMAGES)
-    images = store.contents(model, up_to=SAMPLE_IMAGES).images
+    images = store.count(model, up_to=SAMPLE_IMAGES)
     outgrown = known is None or known.images < enough <= images
     if not outgrown and not measure:
         return known
@@ -143,6 +143,8 @@ class Shortlist:
     ----------
     query_path : str
         The query's own path, which is left out.
+    aggregations : sequence of NumberedAggregation, optional
+        The model's, where they are known already.
 
     Raises
     ------
@@ -150,9 +152,16 @@ class Shortlist:
         If no image has a global descriptor yet, or the query gets none.
     """
 
-    def __init__(self, store: Store, model: str, query: LocalFeatures, query_path: str) -> None:
+    def __init__(
+        self,
+        store: Store,
+        model: str,
+        query: LocalFeatures,
+        query_path: str,
+        aggregations: Sequence[NumberedAggregation] | None = None,
+    ) -> None:
         self._store, self._model, self._query_path = store, model, query_path
-        found = store.aggregations(model)
+        found = store.aggregations(model) if aggregations is None else aggregations
         if not found:
             raise LandmarkError(
                 f"no image of the model {model} has a global descriptor yet; run landmark_index, "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import logging
 import time
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -68,16 +68,19 @@ class Partition(NamedTuple):
 
 
 class Contents(NamedTuple):
-    """What the table holds of one model.
+    """What the table holds of one model besides the image of a path.
 
     Parameters
     ----------
+    has_path : bool
+        Whether it holds that image, too.
     images : int
-        Counted only so far as was asked.
+        Others; counted only so far as was asked.
     newest : datetime or None
-        When an image was indexed last; None if there is none.
+        When one of them was indexed last; None if there is none.
     """
 
+    has_path: bool
     images: int
     newest: datetime | None
 
@@ -122,6 +125,8 @@ class StoredImage(NamedTuple):
     descriptors : float16 array [n, d]
     scales : float32 array [n]
         As of `LocalFeatures`.
+    id : int
+        Of the row.
     """
 
     image_path: str
@@ -129,6 +134,7 @@ class StoredImage(NamedTuple):
     locations: NDArray[np.float32]
     descriptors: NDArray[np.float16]
     scales: NDArray[np.float32]
+    id: int = 0
 
 
 class Sweep(NamedTuple):
@@ -416,35 +422,57 @@ class Store:
 
     # ---- search ---------------------------------------------------------------------------------
 
-    def contents(self, model: str, except_path: str = "", up_to: int | None = None) -> Contents:
-        """How many images the model has, `except_path` not counted, and the newest's time.
+    def count(self, model: str, up_to: int | None = None) -> int:
+        """How many images the model has.
 
         Parameters
         ----------
         up_to : int, optional
             Count no further: counting takes long in a large table.
         """
-        chosen = {"model": model, "path": except_path, "up_to": up_to}
         with self.connect() as connection:
-            row = connection.execute(
-                "SELECT"
-                " (SELECT count(*) FROM (SELECT FROM landmarks WHERE model = %(model)s"
-                "   AND image_path <> %(path)s LIMIT %(up_to)s) AS counted),"
-                " (SELECT indexed_at FROM landmarks WHERE model = %(model)s"
-                "   AND image_path <> %(path)s ORDER BY indexed_at DESC LIMIT 1)",
-                chosen,
-            ).fetchone()
-        assert row is not None
-        return Contents(*row)
+            return _count_images(connection, model, up_to)
 
-    def partitions(self, model: str, images: int, except_path: str = "") -> list[Partition]:
+    def contents_besides(self, model: str, paths: Sequence[str], up_to: int) -> list[Contents]:
+        """For each path what the model has besides the image of that path.
+
+        Parameters
+        ----------
+        up_to : int
+            Count no further.
+        """
+        with self.connect() as connection:
+            images = _count_images(connection, model, up_to + 1)
+            # Of two one at least is another image than the one of a path.
+            newest = connection.execute(
+                "SELECT image_path, indexed_at FROM landmarks WHERE model = %s"
+                " ORDER BY indexed_at DESC LIMIT 2",
+                [model],
+            ).fetchall()
+            indexed = {
+                path
+                for (path,) in connection.execute(
+                    "SELECT image_path FROM landmarks WHERE model = %s AND image_path = ANY(%s)",
+                    [model, list(paths)],
+                )
+            }
+        return [
+            Contents(
+                path in indexed,
+                min(images - (path in indexed), up_to),
+                next((time for other, time in newest if other != path), None),
+            )
+            for path in paths
+        ]
+
+    def partitions(self, model: str, images: int) -> list[Partition]:
         """The model's rows as ranges of id with at most so many images each.
 
         Blocks of ids begin and end at fixed places, wider where many ids have no row: an image that
         comes or goes changes one of them and leaves the others as workers know them.
         """
-        selected = "FROM landmarks WHERE model = %(model)s AND image_path <> %(except_path)s"
-        values = {"model": model, "except_path": except_path, "images": images}
+        selected = "FROM landmarks WHERE model = %(model)s"
+        values = {"model": model, "images": images}
         with self.connect() as connection:
             row = connection.execute(
                 f"SELECT max(id) - min(id) + 1, count(*) {selected}", values
@@ -467,7 +495,6 @@ class Store:
         self,
         model: str,
         ids: range | list[int],
-        except_path: str = "",
         cache: RowCache | None = None,
     ) -> Iterator[StoredImage]:
         """Stream the images of a partition in the order of their ids.
@@ -486,8 +513,8 @@ class Store:
                 # address, or the counter's return after 2**32 transactions, another time.
                 rows = connection.execute(
                     "SELECT id, xmin::text, indexed_at FROM landmarks"  # noqa: S608
-                    f" WHERE model = %s AND image_path <> %s AND {where} ORDER BY id",
-                    [model, except_path, *values],
+                    f" WHERE model = %s AND {where} ORDER BY id",
+                    [model, *values],
                 )
                 versions = {number: (xmin, time) for number, xmin, time in rows}
                 held = cache.find(scope, versions)
@@ -501,9 +528,9 @@ class Store:
             with cursor.copy(
                 "COPY (SELECT id, xmin::text, indexed_at, image_path, greatest(width, height),"  # noqa: S608
                 " n_features, locations, descriptors, scales FROM landmarks"
-                f" WHERE model = %s AND image_path <> %s AND {where} ORDER BY id)"
+                f" WHERE model = %s AND {where} ORDER BY id)"
                 " TO STDOUT (FORMAT BINARY)",
-                [model, except_path, *values],
+                [model, *values],
             ) as copy:
                 copy.set_types(ROW_TYPES)
                 read = _read_images(copy.rows(), scope, cache)
@@ -593,13 +620,13 @@ class Store:
             )
         return [(row[0], row[1], _array(row[3], "<f2", row[2])) for row in rows]
 
-    def undescribed_ids(self, model: str, images: int, except_path: str = "") -> list[int]:
+    def undescribed_ids(self, model: str, images: int) -> list[int]:
         """At most so many of the model's images that nothing has described yet, ascending."""
         with self.connect() as connection:
             rows = connection.execute(
                 "SELECT id FROM landmarks WHERE model = %s AND aggregation IS NULL"
-                " AND image_path <> %s ORDER BY id LIMIT %s",
-                [model, except_path, images],
+                " ORDER BY id LIMIT %s",
+                [model, images],
             )
             return [number for (number,) in rows]
 
@@ -982,6 +1009,15 @@ def _hold_aggregation(connection: psycopg.Connection[Any], number: int) -> bool:
     return row is not None
 
 
+def _count_images(connection: psycopg.Connection[Any], model: str, up_to: int | None) -> int:
+    row = connection.execute(
+        "SELECT count(*) FROM (SELECT FROM landmarks WHERE model = %s LIMIT %s) AS counted",
+        [model, up_to],
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
 def _index_name(aggregation: int) -> sql.Identifier:
     return sql.Identifier(f"landmarks_nearest_{aggregation}")
 
@@ -1021,6 +1057,7 @@ def _read_images(
             _array(locations, "<f4", n, 2),
             _array(descriptors, "<f2", n),
             np.frombuffer(scales, "<f4"),
+            number,
         )
         if cache is not None:
             size = len(locations) + len(descriptors) + len(scales) + ROW_OVERHEAD_BYTES

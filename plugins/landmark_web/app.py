@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import cache, lru_cache, partial, wraps
 from pathlib import Path
-from typing import Annotated, Any, Literal, ParamSpec, TypeVar
+from typing import Annotated, Any, Literal, NamedTuple, ParamSpec, TypeVar
 from urllib.parse import quote, urlsplit
 
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
@@ -23,7 +23,16 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from landmark import overview
 from landmark.bucket import ObjectMissing, read_etag, read_object
 from landmark.errors import LandmarkError, UnusableImage
+from landmark.ranking import Match
 from landmark.report import CONTACT_SHEET, JSON, PICTURE, TEXT, SearchResult, read_result
+from landmark.searches import (
+    FAILED,
+    OVERVIEW_JSON,
+    OVERVIEW_TEXT,
+    Search,
+    Searches,
+    read_overview,
+)
 from landmark.thumbnails import thumbnail
 from landmark_airflow import Landmark, connect
 from landmark_web import searching
@@ -35,7 +44,7 @@ STATIC_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg
 
 SIDES_PX = {"small": 400, "large": 1600}
 PAIR_SIDE_PX, PAIR_HEIGHT_PX = 2048, 1000
-RESULTS_A_PAGE, SEARCHES_A_PAGE = 1000, 24
+RESULTS_A_PAGE, SEARCHES_A_PAGE, QUERIES_A_PAGE = 1000, 24, 200
 NEWEST, SWEEPS = 24, 10
 
 HEADERS = {
@@ -63,6 +72,39 @@ read_index = Depends(requires_access_dag("GET", DagAccessEntity.RUN, INDEX))
 read_any = Depends(requires_access_dag("GET", DagAccessEntity.RUN))
 may_search = requires_access_dag("POST", DagAccessEntity.RUN, SEARCH)
 may_index = requires_access_dag("POST", DagAccessEntity.RUN, INDEX)
+
+
+class Asked(NamedTuple):
+    """One photograph of a run.
+
+    Parameters
+    ----------
+    run : Run
+    number : int
+        From 1 on.
+    search : Search
+    """
+
+    run: Run
+    number: int
+    search: Search
+
+    @property
+    def where(self) -> dict[str, int]:
+        """What its addresses have besides the run; nothing if it is the only one."""
+        return {} if self.run.is_one else {"query": self.number}
+
+
+def asked(run_id: str, query: Annotated[int, Query(ge=1)] = 1) -> Asked:
+    """The photograph of a run that an address names by its number."""
+    run = _known(SEARCH, run_id)
+    searches = _searches_of(run).searches
+    if query > len(searches):
+        raise HTTPException(404, f"The run has {len(searches)} searches; there is no {query}.")
+    return Asked(run, query, searches[query - 1])
+
+
+OneSearch = Annotated[Asked, Depends(asked)]
 
 
 def same_origin(request: Request) -> None:
@@ -179,75 +221,84 @@ def lead_to_searches(request: Request) -> RedirectResponse:
 
 @app.get("/searches/{run_id}", dependencies=[read_searches])
 def show_search(
-    request: Request, run_id: str, page: Annotated[int, Query(ge=1, le=100)] = 1
+    request: Request,
+    run_id: str,
+    page: Annotated[int, Query(ge=1, le=100)] = 1,
+    query: Annotated[int | None, Query(ge=1)] = None,
 ) -> HTMLResponse:
-    """A search: how far it is, or what it found."""
-    return _search(request, _known(SEARCH, run_id), page)
+    """A run: how far it is, or what it found; of several searches all, or the one of a number."""
+    return _run(request, _known(SEARCH, run_id), page, query)
+
+
+@app.get("/searches/{run_id}/searches.{kind}", dependencies=[read_searches])
+def download_overview(run_id: str, kind: Literal["txt", "json"]) -> Response:
+    """The list of a run's searches as it lies in S3."""
+    run = _known(SEARCH, run_id)
+    _searches_of(run)  # it is this run's
+    return _download(_folder(run) + {"txt": OVERVIEW_TEXT, "json": OVERVIEW_JSON}[kind], kind)
 
 
 @app.get("/searches/{run_id}/matches.{kind}", dependencies=[read_searches])
-def download(run_id: str, kind: Literal["txt", "json"]) -> Response:
+def download(one: OneSearch, kind: Literal["txt", "json"]) -> Response:
     """The result as it lies in S3."""
-    run = _known(SEARCH, run_id)
-    name = {"txt": TEXT, "json": JSON}[kind]
-    body, _ = read_object(_landmark().s3, _folder(run) + name)
-    media = {"txt": "text/plain", "json": "application/json"}[kind]
-    return Response(
-        body,
-        media_type=f"{media}; charset=utf-8",
-        headers={"Content-Disposition": f'attachment; filename="matches.{kind}"'},
-    )
+    _result_of(one)
+    return _download(one.search.folder + {"txt": TEXT, "json": JSON}[kind], kind)
 
 
 @app.get("/searches/{run_id}/images/{rank}", dependencies=[read_searches])
 @decoding
 def search_image(
-    request: Request, run_id: str, rank: int, size: Literal["small", "large"] = "small"
+    request: Request, one: OneSearch, rank: int, size: Literal["small", "large"] = "small"
 ) -> Response:
     """A photograph of a result by its rank; the query is rank 0."""
-    run = _known(SEARCH, run_id)
-    if rank == 0:
-        _folder(run)  # the DAG has read the query then
-        path = run.query
-    else:
-        path = _match(run, rank).image_path
+    if rank == 0 and not one.search.is_read:
+        raise HTTPException(404, "This photograph could not be used.")
+    path = one.search.query if rank == 0 else _match(one, rank).image_path
     return _picture(request, path, size)
 
 
 @app.get("/searches/{run_id}/contact-sheet.jpg", dependencies=[read_searches])
 @decoding
-def contact_sheet(request: Request, run_id: str) -> Response:
+def contact_sheet(request: Request, one: OneSearch) -> Response:
     """The contact sheet that the DAG has drawn."""
-    return _picture(request, _folder(_known(SEARCH, run_id)) + CONTACT_SHEET, "large")
+    return _picture(request, one.search.folder + CONTACT_SHEET, "large")
 
 
 @app.get("/searches/{run_id}/pairs/{rank}", dependencies=[read_searches])
-def show_pair(request: Request, run_id: str, rank: int) -> HTMLResponse:
+def show_pair(request: Request, one: OneSearch, rank: int) -> HTMLResponse:
     """The query beside one match, the inliers drawn."""
-    run = _known(SEARCH, run_id)
-    match, result = _match(run, rank), _result_of(run)
-    html = render(request, "pair.html", run=run, rank=rank, match=match, ranked=len(result.matches))
+    match, result = _match(one, rank), _result_of(one)
+    html = render(
+        request,
+        "pair.html",
+        run=one.run,
+        search=one.search,
+        where=one.where,
+        rank=rank,
+        match=match,
+        ranked=len(result.matches),
+    )
     return HTMLResponse(html)
 
 
 @app.get("/searches/{run_id}/pairs/{rank}/picture.jpg", dependencies=[read_searches])
 @decoding
-def pair_picture(request: Request, run_id: str, rank: int) -> Response:
+def pair_picture(request: Request, one: OneSearch, rank: int) -> Response:
     """The two photographs with a line for each inlier, finer than the DAG draws them."""
-    from landmark.search import draw_pair
+    from landmark.pictures import draw_pair
 
-    run = _known(SEARCH, run_id)
-    _match(run, rank)
-    etag = _etag(run_id, str(rank), run.version, _folder(run))
+    _match(one, rank)
+    folder = one.search.folder
+    etag = _etag(one.run.run_id, str(rank), one.run.version, folder)
     if request.headers.get("if-none-match") == etag:
         return _unchanged(etag)
     _, store, s3 = _landmark()
     try:
-        body = draw_pair(store, s3, _folder(run), rank, PAIR_SIDE_PX, PAIR_HEIGHT_PX)
+        body = draw_pair(store, s3, folder, rank, PAIR_SIDE_PX, PAIR_HEIGHT_PX)
     except LandmarkError as error:
         # An image has gone or changed since; the DAG may have drawn it in time.
         try:
-            body, _ = thumbnail(s3, _folder(run) + PICTURE.format(rank=rank), PAIR_SIDE_PX)
+            body, _ = thumbnail(s3, folder + PICTURE.format(rank=rank), PAIR_SIDE_PX)
         except LandmarkError:
             raise error from None
     return _jpeg(body, etag)
@@ -288,7 +339,7 @@ def index_image(request: Request, path: str, size: Literal["small", "large"] = "
 def show_run(request: Request, dag_id: str, run_id: str) -> HTMLResponse:
     """What stands in the tab of a run's page in Airflow."""
     if dag_id == SEARCH:
-        return _search(request, _known(SEARCH, run_id), 1)
+        return _run(request, _known(SEARCH, run_id))
     if dag_id != INDEX:
         detail = f"This run is of {dag_id}. Only those of {SEARCH} and {INDEX} have results here."
         title = "There is nothing to see."
@@ -335,6 +386,7 @@ def _searches(
         allowed=_allowed(request, user, may_search),
         uploads=_landmark().settings.uploads,
         upload_limit=searching.MAX_UPLOAD_BYTES,
+        text_limit=searching.MAX_TEXT,
     )
     return HTMLResponse(html, 400 if error else 200)
 
@@ -347,19 +399,46 @@ def _allowed(request: Request, user: Any, right: Callable[[Request, Any], None])
     return True
 
 
-def _search(request: Request, run: Run, page: int) -> HTMLResponse:
-    result = _result_of(run) if run.answer else None
+def _run(request: Request, run: Run, page: int = 1, query: int | None = None) -> HTMLResponse:
+    """All of a run's searches, or one of them."""
+    if run.folder is None:
+        one = None
+    elif run.is_one or query is not None:
+        one = asked(run.run_id, query or 1)
+    else:
+        return _several(request, run, _searches_of(run).searches, page)
+    result = _result_of(one) if one and run.answer and one.search.outcome != FAILED else None
     first = (page - 1) * RESULTS_A_PAGE
     html = render(
         request,
         "search.html",
         run=run,
+        path=one.search.query if one else run.paths[0],
+        search=one.search if one else None,
+        where=one.where if one else {},
         steps=STEPS,
         result=result,
         first=first,
         shown=result.matches[first : first + RESULTS_A_PAGE] if result else [],
         page=page,
         pages=-(-len(result.matches) // RESULTS_A_PAGE) if result else 1,
+    )
+    return HTMLResponse(html)
+
+
+def _several(request: Request, run: Run, searches: Sequence[Search], page: int) -> HTMLResponse:
+    first = (page - 1) * QUERIES_A_PAGE
+    html = render(
+        request,
+        "several.html",
+        run=run,
+        searches=len(searches),
+        failed=sum(search.outcome == FAILED for search in searches),
+        steps=STEPS,
+        first=first,
+        shown=searches[first : first + QUERIES_A_PAGE],
+        page=page,
+        pages=-(-len(searches) // QUERIES_A_PAGE),
     )
     return HTMLResponse(html)
 
@@ -377,26 +456,58 @@ def _folder(run: Run) -> str:
     return run.folder
 
 
-def _result_of(run: Run) -> SearchResult:
-    if run.answer is None:
-        raise HTTPException(404, "The search has no result yet.")
-    result = _read_result(_folder(run), run.version, int(time.monotonic() // 60))
-    if result.query != run.query:
-        raise HTTPException(404, f"Another search has written its result to {_folder(run)} since.")
-    return result
+def _searches_of(run: Run) -> Searches:
+    folder = _folder(run)
+    searches = _read_overview(folder, run.version, bool(run.answer), int(time.monotonic() // 60))
+    if searches is None and run.is_one:  # written before runs had several searches
+        found = Search(run.paths[0], folder, is_read=True)
+        return Searches(run.run_id, folder, (found,))
+    if searches is None or searches.run_id != run.run_id:
+        raise HTTPException(404, f"Another run has written its searches to {folder} since.")
+    return searches
 
 
 @lru_cache(maxsize=16)
+def _read_overview(folder: str, version: str, is_done: bool, minute: int) -> Searches | None:
+    """Kept like a result."""
+    try:
+        return read_overview(_landmark().s3, folder)
+    except ObjectMissing:
+        return None
+
+
+def _result_of(one: Asked) -> SearchResult:
+    if one.run.answer is None or one.search.outcome == FAILED:
+        raise HTTPException(404, "The search has no result.")
+    folder = one.search.folder
+    result = _read_result(folder, one.run.version, int(time.monotonic() // 60))
+    if result.query != one.search.query:
+        raise HTTPException(404, f"Another search has written its result to {folder} since.")
+    return result
+
+
+@lru_cache(maxsize=32)
 def _read_result(folder: str, version: str, minute: int) -> SearchResult:
     """Kept for a minute at most: a page of a thousand thumbnails asks for it as often."""
     return read_result(_landmark().s3, folder)
 
 
-def _match(run: Run, rank: int) -> Any:
-    matches = _result_of(run).matches
+def _match(one: Asked, rank: int) -> Match:
+    matches = _result_of(one).matches
     if not 1 <= rank <= len(matches):
         raise HTTPException(404, f"The result has {len(matches)} matches; there is no {rank}.")
     return matches[rank - 1]
+
+
+def _download(path: str, kind: str) -> Response:
+    body, _ = read_object(_landmark().s3, path)
+    media = {"txt": "text/plain", "json": "application/json"}[kind]
+    name = path.rsplit("/", 1)[1]
+    return Response(
+        body,
+        media_type=f"{media}; charset=utf-8",
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+    )
 
 
 @lru_cache(maxsize=1)

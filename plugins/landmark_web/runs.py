@@ -63,9 +63,16 @@ class Run:
     tasks: dict[str, str | None] = field(default_factory=dict)
 
     @property
-    def query(self) -> str:
-        """The photograph that a search was given."""
-        return str(self.conf.get("image_path", ""))
+    def paths(self) -> list[str]:
+        """The photographs, or prefixes, that a search was given."""
+        asked = self.conf.get("image_path", "")
+        return [str(path) for path in asked] if isinstance(asked, list) else [str(asked)]
+
+    @property
+    def is_one(self) -> bool:
+        """Whether it searches for one photograph; else for a list, or what is below a prefix."""
+        asked = self.conf.get("image_path", "")
+        return isinstance(asked, str) and not asked.endswith("/")
 
     @property
     def folder(self) -> str | None:
@@ -75,12 +82,17 @@ class Run:
 
     @property
     def answer(self) -> dict[str, Any] | None:
-        """A search's answer in short, once it is written."""
+        """A search's answer in short, once it is written; of several, that of the surest."""
         return self.told.get(("rank_matches", "return_value"))
 
     @property
+    def counts(self) -> dict[str, int]:
+        """How many of several searches came out how, once they have."""
+        return (self.answer or {}).get("searches", {})
+
+    @property
     def progress(self) -> dict[str, float] | None:
-        """How far a search is with comparing: `done` of `total`, and `rate` a second."""
+        """How far it is with comparing pairs: `done` of `total`, and `rate` a second."""
         return self.told.get(("rank_matches", "progress"))
 
     @property

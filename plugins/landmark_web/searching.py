@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,13 +14,16 @@ from starlette.datastructures import UploadFile
 from landmark.bucket import read_etag, write_object
 from landmark.decoding import decode_isolated
 from landmark.errors import LandmarkError
+from landmark.ingest import find_queries
 from landmark.ranking import MIN_INLIERS
 from landmark_airflow import Landmark
 from landmark_web.runs import SEARCH, trigger
 
 MAX_UPLOAD_BYTES = 50_000_000
+#: Characters of the paths, as Starlette limits a field.
+MAX_TEXT = 1_000_000
 #: Of the other fields and the form's own words.
-REST_BYTES = 100_000
+REST_BYTES = 2 * MAX_TEXT
 #: Enough to see that it can be decoded.
 CHECK_SIDE_PX = 256
 
@@ -79,28 +82,39 @@ def start(request: Request, user: Any, form: Form, landmark: Landmark) -> str:
     LandmarkError
         If the form, the photograph or Airflow does not allow it; the reason in one line.
     """
-    path = form.fields.get("image_path", "").strip()
-    if form.name and path:
+    lines = [line.strip() for line in form.fields.get("image_path", "").splitlines()]
+    paths = list(dict.fromkeys(line for line in lines if line))
+    if form.name and paths:
         raise LandmarkError("Give a path or a photograph to upload, not both.")
     if not form.name:
-        _check_path(landmark, path)
+        _check_paths(landmark, paths)
     conf: dict[str, Any] = {
         "top_k": _whole_number(form.fields, "top_k", "Matches"),
         "min_inliers": _whole_number(form.fields, "min_inliers", "Least inliers"),
         "mode": form.fields.get("mode", "auto"),
         "add_to_index": "add_to_index" in form.fields,
     }
-    conf["image_path"] = _upload(landmark, form) if form.name else path
+    if form.name:
+        conf["image_path"] = _upload(landmark, form)
+    else:
+        conf["image_path"] = paths[0] if len(paths) == 1 else paths
     return trigger(request, user, SEARCH, conf)
 
 
-def _check_path(landmark: Landmark, path: str) -> None:
-    if not path:
+def _check_paths(landmark: Landmark, paths: Sequence[str]) -> None:
+    if not paths:
         raise LandmarkError("Give the path of a photograph, s3://bucket/key, or upload one.")
-    if not re.match(r"s3://[^/]+/.+", path):
-        raise LandmarkError(f"{path}: not a path in S3; write s3://bucket/key.")
-    landmark.settings.check_query(path)
-    read_etag(landmark.s3, path)
+    for path in paths:
+        if not re.match(r"s3://[^/]+/", path):
+            raise LandmarkError(f"{path}: not a path in S3; write s3://bucket/key.")
+    settings = landmark.settings
+    settings.check_queries(paths)
+    if len(paths) == 1 and not paths[0].endswith("/"):
+        read_etag(landmark.s3, paths[0])  # of several, the result says which could not be used
+    found = find_queries(landmark.s3, paths, settings.results, settings.max_queries)
+    for _, reason in found[:1]:
+        if reason and len(found) == 1:
+            raise LandmarkError(reason)
 
 
 def _whole_number(fields: Mapping[str, str], name: str, title: str) -> int:

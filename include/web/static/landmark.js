@@ -84,6 +84,14 @@ addEventListener("change", ({ target }) => {
   target.reportValidity();
 });
 
+// Enter searches, as in a field of one line; Shift and Enter begins another line.
+addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+  if (event.target.name !== "image_path" || event.target.value.includes("\n")) return;
+  event.preventDefault();
+  event.target.form.requestSubmit();
+});
+
 // A photograph that cannot be shown leaves its words.
 addEventListener("error", (event) => {
   if (event.target instanceof HTMLImageElement) event.target.classList.add("missing");
