@@ -12,6 +12,7 @@ from queries import query_features
 
 import models
 from landmark import extraction, overview, registry
+from landmark.bucket import read_etag
 from landmark.errors import LandmarkError
 from landmark.extraction import load_extractor
 from landmark.ingest import extract_batch, finish_sweep, plan_sweep
@@ -150,6 +151,25 @@ def test_a_model_that_no_image_suits_is_not_switched_to(store, run, prefix, old,
     broken = prefix({"b/broken.jpg": b"no image"}) + "b/"
     assert run(new, broken, "2") is False
     assert searched(store, new) == fingerprint(old)
+
+
+def test_a_model_that_fails_on_much_of_the_old_one_is_switched_to_only_by_command(
+    store, s3, run, prefix, old, new, photograph, caplog
+):
+    names = [f"{number:02d}.jpg" for number in range(12)]
+    base = prefix({name: photograph(1, side=32) for name in names})
+    run(old, base, "1")
+    for lost, switched in ((2, False), (1, True)):
+        for number in range(2):  # of an older object, if it is not to fail any more
+            path = base + names[number]
+            etag = read_etag(s3, path) if number < lost else "older"
+            store.record_failure(path, fingerprint(new), etag, "why")
+        caplog.clear()
+        with caplog.at_level("INFO"):
+            assert run(new, base, f"lost {lost}") is switched
+        assert f"{lost} of these failed with the new one" in caplog.text
+        assert (f"use {fingerprint(new)}`" in caplog.text) is not switched
+    assert searched(store, new) == fingerprint(new)
 
 
 def test_a_sweep_keeps_its_model_whatever_the_settings_become(store, s3, bucket, old, new):

@@ -33,6 +33,8 @@ logger = logging.getLogger(__name__)
 
 # Rows deleted in one transaction: a fraction of a second, with their blobs.
 ROWS_AT_ONCE = 500
+# Of the old model's images; a new one that fails on more is not switched to unasked.
+MOST_LOST = 0.1
 COMMAND = "python -m landmark.registry"
 
 
@@ -156,7 +158,13 @@ def sweep_model(store: Store, settings: Settings, sweep: str) -> ModelConfig:
 
 
 def switch_after(store: Store, sweep: str) -> bool:
-    """Let searches use a sweep's model, if nothing of the sweep is left; whether they now do so."""
+    """Let searches use a sweep's model, if it has all that the sweep was to extract.
+
+    Returns
+    -------
+    bool
+        Whether searches switch to it now.
+    """
     with store.connect() as connection:
         row = connection.execute(
             "SELECT model, postponed, new + changed + retried - postponed"
@@ -178,13 +186,36 @@ def switch_after(store: Store, sweep: str) -> bool:
             model, postponed + left, used or "it all the same",
         )  # fmt: skip
         return False
+    if used is not None:
+        lost = _lost_images(store, used, model)
+        logger.log(
+            logging.WARNING if lost else logging.INFO,
+            "%s has %d images, %s has %d; %d of these failed with the new one",
+            model, images, used, known[used].images, lost,
+        )  # fmt: skip
+        if lost > MOST_LOST * known[used].images:
+            logger.warning(
+                "searches go on with %s: look at the failures and run landmark_index with retry "
+                "failures, or `%s use %s`", used, COMMAND, model,
+            )  # fmt: skip
+            return False
     use_model(store, model)
     if used is not None:
-        logger.info(
-            "searches used %s (%d images) before; `%s remove %s` deletes what is left of it",
-            used, known[used].images, COMMAND, used,
-        )  # fmt: skip
+        logger.info("`%s remove %s` deletes what is left of the old model", COMMAND, used)
     return True
+
+
+def _lost_images(store: Store, old: str, new: str) -> int:
+    """How many of the old model's images have failed with the new one."""
+    with store.connect() as connection:
+        row = connection.execute(
+            "SELECT count(*) FROM landmark_failures AS failure WHERE model = %s AND EXISTS"
+            " (SELECT FROM landmarks AS landmark"
+            "  WHERE landmark.image_path = failure.image_path AND landmark.model = %s)",
+            [new, old],
+        ).fetchone()
+    assert row is not None
+    return int(row[0])
 
 
 def use_model(store: Store, model: str) -> None:
