@@ -173,7 +173,7 @@ def test_only_the_owner_builds_the_index_of_a_large_table(running, store, make_v
     monkeypatch.setattr(shortlist, "EXHAUSTIVE_UP_TO", 5)
     with pytest.raises(LandmarkError, match=r"only the owner of the tables .* landmark\.shortlist"):
         shortlist.describe_table(running, "m", measure=True)
-    assert running.described(running.current_aggregation("m").number) == 20
+    assert running.described("m", running.current_aggregation("m").number) == 20
     shortlist.describe_table(store, "m")
     assert shortlist.describe_table(running, "m") == 0  # nothing is left to build
 
