@@ -150,15 +150,18 @@ def extract_batch(store: Store, client: Any, extractor: Extractor, sweep: str, b
                 features = extractor.extract_decoded(image, entry.path)
         except ObjectMissing as error:
             logger.info("batch %d: %s", batch + 1, error)
-            store.settle_gone(sweep, entry.path)
+            kept.settle_gone(sweep, entry.path)
         except LandmarkError as error:
             logger.warning("batch %d: %s", batch + 1, error)
-            store.record_failure(entry.path, model, etag, str(error), sweep)
+            kept.record_failure(entry.path, model, etag, str(error), sweep)
         else:
-            store.save(entry.path, model, etag, features, sweep, aggregation)
+            kept.save(entry.path, model, etag, features, sweep, aggregation)
 
     progress = Progress(len(work), "images")
-    with ThreadPoolExecutor(IMAGES_AT_ONCE, thread_name_prefix="extract") as pool:
+    with (
+        store.keep_connections() as kept,
+        ThreadPoolExecutor(IMAGES_AT_ONCE, thread_name_prefix="extract") as pool,
+    ):
         images = [pool.submit(settle, entry) for entry in work]
         try:
             for image in as_completed(images):

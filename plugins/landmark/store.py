@@ -193,6 +193,19 @@ class Store:
                 f"run landmark_index once, or `python -m landmark.store`"
             ) from None
 
+    @contextmanager
+    def keep_connections(self) -> Iterator[Store]:
+        """A store whose connections stay open until the end, as many as threads need.
+
+        A new one costs Postgres and us more than the image that is written through it.
+        """
+        store = _KeptStore(self.conninfo)
+        try:
+            yield store
+        finally:
+            for connection in store.idle:
+                connection.close()
+
     def migrate(self, last: int | None = None) -> list[str]:
         """Bring the schema up to date; what is applied already is left alone.
 
@@ -847,6 +860,25 @@ def batch_size(images: int, max_batches: int, smallest: int = 128, largest: int 
     size = min(largest, max(smallest, -(-images // max_batches)))
     batches = min(max_batches, max(1, -(-images // size)))
     return max(1, min(largest, -(-images // batches)))
+
+
+@dataclass(frozen=True)
+class _KeptStore(Store):
+    idle: list[psycopg.Connection[Any]] = field(default_factory=list, repr=False, compare=False)
+
+    @contextmanager
+    def connect(self) -> Iterator[psycopg.Connection[Any]]:
+        try:
+            connection = self.idle.pop()
+        except IndexError:
+            connection = psycopg.connect(self.conninfo, application_name="landmark")
+        try:
+            with connection.transaction():
+                yield connection
+        except BaseException:
+            connection.close()
+            raise
+        self.idle.append(connection)
 
 
 def _settle(connection: psycopg.Connection[Any], sweep: str, image_path: str, outcome: str) -> None:
