@@ -14,6 +14,8 @@ from airflow.utils.session import create_session
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from landmark.ranking import OUTCOMES
+
 SEARCH, INDEX = "landmark_search", "landmark_index"
 
 ENDED = ("success", "failed")
@@ -81,7 +83,8 @@ class Run:
     @property
     def counts(self) -> dict[str, int]:
         """How many of several searches came out how, once they have."""
-        return (self.answer or {}).get("searches", {})
+        counts = (self.answer or {}).get("searches", {})
+        return {name: counts[name] for name in OUTCOMES if name in counts}  # XCom sorts keys
 
     @property
     def progress(self) -> dict[str, float] | None:
