@@ -14,6 +14,7 @@ from airflow.configuration import conf
 from airflow.listeners import hookimpl
 from airflow.plugins_manager import AirflowPlugin
 
+from landmark.ranking import OUTCOMES
 from landmark_airflow import RUN_TAB, run_address
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def search_note(asked: str | list[str], outcome: dict[str, Any]) -> str:
         return f"**failed**: {_code(query)}{more}; {_reason(outcome)}."
     counts = answer.get("searches", {})
     if isinstance(asked, list) or query.endswith("/"):
-        told = ", ".join(f"{number} {name}" for name, number in counts.items())
+        told = ", ".join(f"{counts[name]} {name}" for name in OUTCOMES if name in counts)
         text = f"**{sum(counts.values())} searches: {told}**."
         if answer["matches"]:
             text += f" Surest: {_code(answer['query'])}, {answer['inliers']} inliers."

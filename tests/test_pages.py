@@ -200,9 +200,10 @@ def test_what_is_not_there_is_not_found(browser, pages, address):
 
 
 @pytest.mark.parametrize(
-    "address", ["/searches/x/matches.npz", "/searches/x/images/one", "/?page=0"]
+    "address", ["/searches/{run}/matches.npz", "/searches/{run}/images/one", "/?page=0"]
 )
-def test_a_malformed_address_is_refused(browser, address):
+def test_a_malformed_address_is_refused(browser, pages, address):
+    address = address.format(run=quote(pages.run_id, safe=""))
     assert browser.get(address).status_code == 422
 
 

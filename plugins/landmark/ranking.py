@@ -18,6 +18,10 @@ from typing import NamedTuple
 MIN_INLIERS = 12
 CERTAIN_INLIERS = 18
 
+#: What stands instead of a verdict where there is none; and all of them in the order of telling.
+FAILED = "failed"
+OUTCOMES = ("match", "uncertain", "no match", FAILED)
+
 
 class Match(NamedTuple):
     """One ranked image."""

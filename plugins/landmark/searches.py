@@ -16,14 +16,11 @@ from typing import Any
 from landmark.bucket import read_object, split_path, write_object
 from landmark.errors import LandmarkError
 from landmark.features import LocalFeatures
+from landmark.ranking import FAILED, OUTCOMES
 from landmark.report import CONTROL_CHARACTERS, TEXT, SearchResult, write_query, write_result
 
 OVERVIEW_TEXT = "searches.txt"
 OVERVIEW_JSON = "searches.json"
-
-#: What stands instead of a verdict where there is none.
-FAILED = "failed"
-OUTCOMES = ("match", "uncertain", "no match", FAILED)
 
 NAME_CHARACTERS = 50
 #: Of all reasons why a run has nothing to show.

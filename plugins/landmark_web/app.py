@@ -23,10 +23,9 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from landmark import overview
 from landmark.bucket import ObjectMissing, read_etag, read_object
 from landmark.errors import LandmarkError, UnusableImage
-from landmark.ranking import Match
+from landmark.ranking import FAILED, Match
 from landmark.report import CONTACT_SHEET, JSON, PICTURE, TEXT, SearchResult, read_result
 from landmark.searches import (
-    FAILED,
     OVERVIEW_JSON,
     OVERVIEW_TEXT,
     Search,

@@ -20,6 +20,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from landmark.errors import LandmarkError
+from landmark.ranking import OUTCOMES
 
 SEARCH, INDEX = "landmark_search", "landmark_index"
 
@@ -88,7 +89,8 @@ class Run:
     @property
     def counts(self) -> dict[str, int]:
         """How many of several searches came out how, once they have."""
-        return (self.answer or {}).get("searches", {})
+        counts = (self.answer or {}).get("searches", {})
+        return {name: counts[name] for name in OUTCOMES if name in counts}  # XCom sorts keys
 
     @property
     def progress(self) -> dict[str, float] | None:

@@ -60,16 +60,19 @@ async def read_form(request: Request) -> Form:
     LandmarkError
         If it is too large.
     """
+    too_large = LandmarkError(
+        f"The photograph is larger than {MAX_UPLOAD_BYTES // 1_000_000} MB; reduce it, or put "
+        f"it into S3 and give its path."
+    )
     length = request.headers.get("content-length", "")
     if not length.isdigit() or int(length) > MAX_UPLOAD_BYTES + REST_BYTES:
-        raise LandmarkError(
-            f"The photograph is larger than {MAX_UPLOAD_BYTES // 1_000_000} MB; reduce it, or put "
-            f"it into S3 and give its path."
-        )
+        raise too_large
     async with request.form(max_files=1, max_fields=20) as form:
         fields = {name: value for name, value in form.items() if isinstance(value, str)}
         file = form.get("photograph")
         if isinstance(file, UploadFile) and file.filename:
+            if (file.size or 0) > MAX_UPLOAD_BYTES:
+                raise too_large
             return Form(fields, file.filename, await file.read())
         return Form(fields)
 
