@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
@@ -48,6 +49,9 @@ IMAGES_PER_CHUNK = 64
 # Pictures drawn of a result's best matches, and the detail they are drawn from.
 PICTURES = 20
 PICTURE_SIDE_PX = 1024
+
+# Between two looks for results of tasks.
+POLL_S = 0.01
 
 
 # An image as it comes from the table in bulk, or whole.
@@ -176,16 +180,16 @@ def rank_table(
         If the model has no other image in the table; says which models have. If a shortlist is
         asked for and the images have no global descriptors yet.
     """
-    with store.at_one_time() as (frozen, time):
+    with store.at_one_time() as (frozen, now):
         return _rank_frozen_table(
-            frozen, time, client, model, query, query_path, top_k, min_inliers, mode, shortlist,
+            frozen, now, client, model, query, query_path, top_k, min_inliers, mode, shortlist,
             parameters, tell,
         )  # fmt: skip
 
 
 def _rank_frozen_table(
     store: Store,
-    time: datetime,
+    now: datetime,
     client: Client,
     model: str,
     query: LocalFeatures,
@@ -241,7 +245,7 @@ def _rank_frozen_table(
         query=query_path,
         model=model,
         images_compared=progress.done,
-        index_time=time.astimezone(timezone.utc).isoformat(timespec="seconds"),
+        index_time=now.astimezone(timezone.utc).isoformat(timespec="seconds"),
         mode=mode,
         parameters={
             "top_k": top_k,
@@ -287,13 +291,37 @@ def _rank_partitions(
     """Rank partitions on the workers, and take their best in."""
     compared = verified = 0
     tasks = _submit(client, partitions, common)
-    for task, part in as_completed(tasks, with_results=True):
+    for task, part in _completed(tasks, common["query"]):
         best.merge(part.matches)
         progress.add(part.compared)
         compared += part.compared
         verified += part.verified
         task.release()
     logger.info("%d of %d images had to be verified", verified, compared)
+
+
+def _completed(tasks: Sequence[Future], query: Future) -> Iterator[tuple[Future, Ranking]]:
+    """Each task and its result, once it is done.
+
+    When the scheduler is lost, the client cancels what it knows; of tasks that it was just about to
+    submit it would never hear again. So it is the query, submitted before them all, that tells.
+
+    Raises
+    ------
+    ConnectionError
+        If the scheduler was lost.
+    """
+    completed = as_completed(tasks, with_results=True)
+    while not completed.is_empty():
+        if completed.has_ready():
+            task, part = next(completed)
+            if not isinstance(part, BaseException):
+                yield task, part
+                continue
+        elif not query.cancelled():
+            time.sleep(POLL_S)
+            continue
+        raise ConnectionError("Dask's scheduler was lost in the middle of the search")
 
 
 def _partitioned(ids: list[int], workers: int) -> list[Partition]:
