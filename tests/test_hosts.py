@@ -64,11 +64,8 @@ def wait_for_workers(address: str, count: int) -> None:
         client.wait_for_workers(count, timeout=60)
 
 
-def begin_and_hold(store, client, make_view, folder: Path) -> tuple[threading.Thread, list]:
-    """Begin a search whose workers of now, after three tasks each, wait for the file `folder`/go.
-
-    Returns its thread, and the list that will have its result.
-    """
+def holding(folder: Path):
+    """What has a worker of now, after three tasks, wait for the file `folder`/go."""
 
     def hold() -> None:
         import time
@@ -88,7 +85,15 @@ def begin_and_hold(store, client, make_view, folder: Path) -> tuple[threading.Th
 
         search.rank_images = held
 
-    client.run(hold)
+    return hold
+
+
+def begin_and_hold(store, client, make_view, folder: Path) -> tuple[threading.Thread, list]:
+    """Begin a search that is held, as `holding` says.
+
+    Returns its thread, and the list that will have its result.
+    """
+    client.run(holding(folder))
     found: list = []
     thread = threading.Thread(
         target=lambda: found.append(search(store, client, make_view)), daemon=True
@@ -164,6 +169,37 @@ def test_the_search_goes_on_when_only_a_new_worker_is_left(
         loopback[2].worker(address)
         thread.join(120)
         assert [result.to_text() for result in found] == [expected.to_text()]
+
+
+def test_a_scheduler_that_is_lost_in_the_middle_is_told_and_waited_for(
+    loopback, table, make_view, dask_client, monkeypatch, tmp_path
+):
+    expected = search(table, dask_client, make_view)
+    monkeypatch.setattr("landmark.search.IMAGES_PER_TASK", 1)
+    address = loopback[0].scheduler()
+    loopback[1].worker(address)
+    wait_for_workers(address, 1)
+
+    def lose_it() -> None:
+        wait_until_held(loopback[1], tmp_path)
+        loopback[0].lose_power()
+
+    with open_client(address) as client:
+        client.run(holding(tmp_path))
+        threading.Thread(target=lose_it, daemon=True).start()
+        with pytest.raises(ConnectionError, match="scheduler was lost in the middle"):
+            search(table, client, make_view)
+    (tmp_path / "go").touch()
+
+    def start_again() -> None:
+        loopback[0].scheduler()
+        loopback[2].worker(address)
+
+    later = threading.Timer(2, start_again)
+    later.start()
+    with open_client(address) as client:
+        assert search(table, client, make_view) == expected
+    later.join()
 
 
 def test_workers_with_our_code_use_it(loopback, table, make_view):

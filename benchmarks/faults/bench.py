@@ -202,7 +202,7 @@ class Bench:
             file.unlink()
         hold.touch()
         with self.dask() as client:
-            client.run(_hold_reading, str(hold))
+            client.run(_holding(str(hold)))
         try:
             yield lambda: hold.unlink(missing_ok=True)
         finally:
@@ -275,27 +275,34 @@ class Bench:
         return left
 
 
-def _hold_reading(hold: str) -> None:
-    """Runs on each worker: reading stops after a partition's first row while `hold` is there."""
-    import os
-    import time
-    from pathlib import Path
+def _holding(hold: str) -> Callable[[], None]:
+    """What has a worker stop after a partition's first row while the file `hold` is there.
 
-    from landmark.store import Store
+    A local function: it is pickled with its code, since workers know nothing of this module.
+    """
 
-    file = Path(hold)
-    if hasattr(Store, "read_at_once"):
-        return
-    Store.read_at_once = read = Store.read_partition
+    def hold_reading() -> None:
+        import os
+        import time
+        from pathlib import Path
 
-    def read_held(*arguments: Any, **options: Any) -> Iterator[Any]:
-        for image in read(*arguments, **options):
-            while file.exists():
-                Path(f"{hold}-{os.getpid()}").touch()
-                time.sleep(0.02)
-            yield image
+        from landmark.store import Store
 
-    Store.read_partition = read_held
+        file = Path(hold)
+        if hasattr(Store, "read_at_once"):
+            return
+        Store.read_at_once = read = Store.read_partition
+
+        def read_held(*arguments, **options):
+            for image in read(*arguments, **options):
+                while file.exists():
+                    Path(f"{hold}-{os.getpid()}").touch()
+                    time.sleep(0.02)
+                yield image
+
+        Store.read_partition = read_held
+
+    return hold_reading
 
 
 @contextmanager

@@ -135,11 +135,10 @@ def answer(fault: Fault, seconds: float | None = None) -> Cause:
 def fill_disk(bench: Bench, run: Run) -> Iterator[None]:
     """The folder of the results is full until a task has failed for it."""
     filler = bench.state.s3 / BUCKET / "results" / "full" / "filler"
-    with filler.open("wb") as file:
+    with filler.open("wb", buffering=0) as file:
         try:
             while True:
                 file.write(b"x" * 4096)
-                file.flush()
         except OSError:
             pass
     wait_until(

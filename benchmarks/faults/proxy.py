@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,12 +34,15 @@ class Fault:
         Close the connection in the middle of what is read.
     every : int
         One request of so many, beginning with the first.
+    first : int
+        Only the first so many requests of each path; 0: no limit.
     """
 
     status: int = 0
     delay_s: float = 0.0
     cut: bool = False
     every: int = 1
+    first: int = 0
 
 
 class FaultProxy(ThreadingHTTPServer):
@@ -58,7 +62,8 @@ class FaultProxy(ThreadingHTTPServer):
         super().__init__((HOST, 0), _Handler)
         self.upstream_port = server_port
         self.fault: Fault | None = None
-        self.requests = self.faulty = self._since = 0
+        self.requests = self.faulty = 0
+        self._since: Counter[str] = Counter()
         self._counting = threading.Lock()
 
     @property
@@ -67,15 +72,19 @@ class FaultProxy(ThreadingHTTPServer):
 
     def begin(self, fault: Fault | None) -> None:
         with self._counting:
-            self.fault, self._since = fault, 0
+            self.fault, self._since = fault, Counter()
 
-    def next_fault(self) -> Fault | None:
+    def next_fault(self, path: str) -> Fault | None:
         with self._counting:
             self.requests += 1
-            chosen = self.fault if self.fault and self._since % self.fault.every == 0 else None
-            self._since += 1
-            self.faulty += chosen is not None
-            return chosen
+            self._since[path] += 1
+            fault = self.fault
+            if fault is None or (self._since.total() - 1) % fault.every:
+                return None
+            if fault.first and self._since[path] > fault.first:
+                return None
+            self.faulty += 1
+            return fault
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that was killed is no news."""
@@ -87,7 +96,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _pass_on(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        fault = self.server.next_fault() or Fault()
+        fault = self.server.next_fault(self.path) or Fault()
         if fault.status:
             code = "SlowDown" if fault.status == 503 else "InternalError"
             self._answer(fault.status, [], ERROR.format(code=code).encode(), fault)

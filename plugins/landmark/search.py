@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
@@ -39,6 +40,9 @@ IMAGES_PER_CHUNK = 64
 # Of the queries of one pass, with their matches; a worker holds up to three times as much of them.
 GROUP_BYTES = 64_000_000
 MATCH_BYTES = 300
+
+# Between two looks for results of tasks.
+POLL_S = 0.01
 
 
 # An image as it comes from the table in bulk, or whole.
@@ -487,7 +491,7 @@ class _Tasks:
 
     def _take_in(self, tasks: Sequence[Future]) -> None:
         compared = verified = 0
-        for task, parts in as_completed(tasks, with_results=True):
+        for task, parts in _completed(tasks, self._options["queries"]):
             for number, part in parts.items():
                 search = self._searches[number]
                 search.best.merge(part.matches)
@@ -498,6 +502,32 @@ class _Tasks:
             self._progress.add(done)
             task.release()
         logger.info("%d of %d comparisons had to be verified", verified, compared)
+
+
+def _completed(
+    tasks: Sequence[Future], queries: Future
+) -> Iterator[tuple[Future, dict[int, Ranking]]]:
+    """Each task and its result, once it is done.
+
+    When the scheduler is lost, the client cancels what it knows; of tasks that it was just about to
+    submit it would never hear again. So it is the queries, submitted before them all, that tell.
+
+    Raises
+    ------
+    ConnectionError
+        If the scheduler was lost.
+    """
+    completed = as_completed(tasks, with_results=True)
+    while not completed.is_empty():
+        if completed.has_ready():
+            task, parts = next(completed)
+            if not isinstance(parts, BaseException):
+                yield task, parts
+                continue
+        elif not queries.cancelled():
+            time.sleep(POLL_S)
+            continue
+        raise ConnectionError("Dask's scheduler was lost in the middle of the search")
 
 
 def _rank_shortlists(
