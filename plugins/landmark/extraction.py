@@ -39,6 +39,9 @@ MAX_DESCRIPTOR_DIMENSIONS = 512
 HUB_TIMEOUT_S = 20.0
 
 _loading = threading.Lock()
+# Two graphs at once end in segmentation faults where TensorFlow 2.21 uses a processor's matrix
+# tiles (3 of 4 runs of 400 images). One keeps all cores busy: two took as long.
+_computing = threading.Lock()
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,10 +139,12 @@ class Extractor:
         import tensorflow as tf
 
         try:
-            return self.network(pixels, self.model)
+            with _computing:
+                return self.network(pixels, self.model)
         except tf.errors.InvalidArgumentError as error:
             # A model that fails on any image would fill landmark_failures with the whole bucket.
-            self.network(np.full((256, 256, 3), 128, np.uint8), self.model)
+            with _computing:
+                self.network(np.full((256, 256, 3), 128, np.uint8), self.model)
             reason = str(error).strip().splitlines()[0]
             raise UnusableImage(f"{name}: the model refuses it ({reason})") from error
 
@@ -184,6 +189,9 @@ def _load_saved_model(handle: str) -> Any:
     import tensorflow as tf
     import tensorflow_hub as hub
 
+    with suppress(RuntimeError):  # TensorFlow runs already
+        # As of two graphs at once: two convolutions of one, such as of two scales.
+        tf.config.threading.set_inter_op_parallelism_threads(1)
     for gpu in tf.config.list_physical_devices("GPU"):
         with suppress(RuntimeError):  # set up by someone else already
             tf.config.experimental.set_memory_growth(gpu, True)

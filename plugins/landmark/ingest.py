@@ -42,8 +42,6 @@ IMAGE_SUFFIXES = frozenset(
 # A thread takes an image from S3 to Postgres. With so many, some download, decode and write while
 # the model computes, so that it never waits; each holds one image.
 IMAGES_AT_ONCE = 8
-# TensorFlow does not keep all cores busy with one image.
-MODELS_AT_ONCE = 2
 # Larger files are in memory one at a time.
 LARGE_BYTES = 20_000_000
 
@@ -296,7 +294,7 @@ class _Steps:
 
     def __init__(self, client: Any, extractor: Extractor) -> None:
         self._client, self._extractor = client, extractor
-        self._one_large, self._models = threading.Lock(), threading.Semaphore(MODELS_AT_ONCE)
+        self._one_large = threading.Lock()
 
     def extract(self, entry: S3Object) -> tuple[str, LocalFeatures | LandmarkError]:
         """The etag of what was read, and its features or why it has none."""
@@ -306,8 +304,7 @@ class _Steps:
                 data, etag = read_object(self._client, entry.path)
                 image = self._extractor.decode(data, entry.path)
                 del data
-            with self._models:
-                return etag, self._extractor.extract_decoded(image, entry.path)
+            return etag, self._extractor.extract_decoded(image, entry.path)
         except LandmarkError as error:
             return etag, error
 
