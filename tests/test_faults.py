@@ -111,10 +111,10 @@ def test_an_s3_that_is_away_is_no_failure_of_its_images(
     class UntilTheMiddle:
         model, decode, calls = extractor.model, extractor.decode, count(1)
 
-        def extract_decoded(self, image, name):
+        def extract_decoded(self, image, path):
             if next(self.calls) == MIDDLE:
                 proxy.begin(Fault(status=503))
-            return extractor.extract_decoded(image, name)
+            return extractor.extract_decoded(image, path)
 
     with fault_proxy(s3_server.port) as proxy:
         client = client_of(proxy, s3_server, {"max_attempts": 0})
@@ -139,13 +139,13 @@ def test_a_database_that_refuses_in_the_middle_loses_nothing(
     class UntilTheMiddle:
         model, decode, calls = extractor.model, extractor.decode, count(1)
 
-        def extract_decoded(self, image, name):
+        def extract_decoded(self, image, path):
             if next(self.calls) == MIDDLE:
                 allow("false")
                 with psycopg.connect(postgres.admin_dsn, autocommit=True) as connection:
                     end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                     connection.execute(end + " WHERE datname = %s", [name])
-            return extractor.extract_decoded(image, name)
+            return extractor.extract_decoded(image, path)
 
     with pytest.raises(psycopg.OperationalError):
         extract_batch(store, s3, UntilTheMiddle(), "sweep", 0)
@@ -173,11 +173,11 @@ extractor = load_extractor(resolve_model(Settings(model=options["model"])))
 class UntilTheMiddle:
     model, decode, calls = extractor.model, extractor.decode, count(1)
 
-    def extract_decoded(self, image, name):
+    def extract_decoded(self, image, path):
         if next(self.calls) == options["middle"]:
             print("in the middle", flush=True)
             time.sleep(600)
-        return extractor.extract_decoded(image, name)
+        return extractor.extract_decoded(image, path)
 
 extract_batch(Store(options["database"]), S3(*options["s3"]).client(), UntilTheMiddle(), "sweep", 0)
 """

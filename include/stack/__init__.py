@@ -15,6 +15,7 @@
 `lifecycle`    up, down, status
 `migrate`      Airflow's own tables
 `scheduler`    Airflow's scheduler, after a killed one
+`workers`      Dask's workers
 `airflow_api`  trigger a run and wait for it
 `demo`         `make demo`
 =============  ===========================================================

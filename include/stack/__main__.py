@@ -1,4 +1,4 @@
-"""``python -m stack up | down | status | env | migrate | scheduler | demo | screenshots``."""
+"""``python -m stack up | down | status | env | demo | screenshots``, and what `up` runs."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ def main() -> int:
     commands.add_parser("env", help="print its environment, for eval in a shell; has secrets")
     commands.add_parser("migrate", help="Airflow's tables; run by `up`")
     commands.add_parser("scheduler", help="Airflow's scheduler; run by `up`")
+    workers = commands.add_parser("workers", help="Dask's workers; run by `up`")
+    workers.add_argument("scheduler", help="its address")
     demo = commands.add_parser("demo", help="index the gallery, search three places")
     demo.add_argument("--photos", help="a folder of your own photographs instead")
     demo.add_argument("--query", help="the one of them to search for; by default the first")
@@ -65,6 +67,10 @@ def _run(arguments: argparse.Namespace) -> int:
         from stack.scheduler import become_scheduler
 
         become_scheduler()
+    elif arguments.command == "workers":
+        from stack.workers import run_workers
+
+        return run_workers(arguments.scheduler, state)
     elif arguments.command == "screenshots":
         from stack.screenshots import screenshots
 

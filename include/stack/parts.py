@@ -92,11 +92,10 @@ def _dask(addresses: Addresses) -> list[Part]:
             return False
         return bool(counts) and counts["workers"] >= CPU_COUNT
 
-    dask = [sys.executable, "-m", "dask"]
     scheduler = Part(
         "dask-scheduler",
         [
-            *dask,
+            *(sys.executable, "-m", "dask"),
             "scheduler",
             f"--host={HOST}",
             f"--port={addresses.ports['dask']}",
@@ -106,18 +105,7 @@ def _dask(addresses: Addresses) -> list[Part]:
     )
     workers = Part(
         "dask-workers",
-        [
-            *dask,
-            "worker",
-            addresses.dask,
-            f"--host={HOST}",
-            f"--dashboard-address={HOST}:0",
-            f"--nworkers={CPU_COUNT}",
-            "--nthreads=1",
-            # The rest of the memory is for Airflow, Postgres and the system.
-            f"--memory-limit={0.75 / CPU_COUNT:.3f}",
-            f"--local-directory={addresses.state.dask}",
-        ],
+        [sys.executable, "-m", "stack", "workers", addresses.dask],
         workers_ready,
     )
     return [scheduler, workers]
