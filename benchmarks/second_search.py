@@ -84,6 +84,7 @@ def main(images: int = 3000, features: int = 1000) -> None:
                 rank_alone(store, client, MODEL, query, 100, mode="exhaustive")
                 seconds = time.perf_counter() - start
                 client.run(close_idle)
+                time.sleep(0.5)  # Postgres counts what a connection has read as it ends
                 read = megabytes_read(store) - before
                 kept = client.run(_kept_bytes).values()
             sizes = ", ".join(f"{size / 1e6:.0f}" for size in kept)

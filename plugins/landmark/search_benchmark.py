@@ -28,6 +28,8 @@ TOP_K = 100
 # Rows that this process compares alone, from memory: what the workers together should reach.
 COMPARED_ALONE = 500
 PAGE_BYTES = 8192
+# Postgres counts what a connection has read as it ends.
+COUNTED_AFTER_S = 0.5
 
 PLOT_PX, MARGIN_PX = (760, 480), 60
 GRID = (220, 220, 220)
@@ -219,6 +221,7 @@ def _measure_nearest(
 def _pages(store: Store) -> int:
     """Pages of the table, its blobs and its indexes that were read so far, cached or not."""
     close_idle()
+    time.sleep(COUNTED_AFTER_S)
     with store.connect() as connection:
         row = connection.execute(
             "SELECT coalesce(heap_blks_read, 0) + coalesce(heap_blks_hit, 0)"
