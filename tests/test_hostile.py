@@ -286,9 +286,8 @@ def test_an_image_is_not_blamed_for_the_end_of_a_decoder_that_had_others_before(
 
 
 def test_a_decoder_knows_no_secret(monkeypatch):
-    monkeypatch.setenv(
-        "AIRFLOW_CONN_LANDMARK_POSTGRES", "postgresql://user:password@host/db"
-    )  # pragma: allowlist secret
+    address = "postgresql://user:password@host/db"  # pragma: allowlist secret
+    monkeypatch.setenv("AIRFLOW_CONN_LANDMARK_POSTGRES", address)
     kill_decoders()
     decode_isolated(FILES["jpg"], "x", 64)
     for child in decoders():
