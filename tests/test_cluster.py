@@ -16,8 +16,10 @@ from landmark.cluster import open_client
 
 PLUGINS = Path(__file__).resolve().parents[1] / "plugins"
 PROGRAM = """
-import sys, time
+import signal, sys, time
 from landmark.cluster import open_client
+# A shell starts its background jobs, such as these tests, with SIGINT ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 if __name__ == "__main__":
     with open_client("local") as client:
         print(*client.run(__import__("os").getpid).values(), flush=True)

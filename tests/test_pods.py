@@ -45,8 +45,10 @@ socket.getaddrinfo = getaddrinfo
 PROGRAM = (
     RESOLVE
     + """
-import sys, time
+import signal, sys, time
 from landmark.cluster import open_client
+# A shell starts its background jobs, such as these tests, with SIGINT ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 if __name__ == "__main__":
     with open_client("kubernetes") as client:
         print(client.submit(sum, [1, 2]).result(), flush=True)
