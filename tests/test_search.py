@@ -257,6 +257,13 @@ def test_each_of_many_queries_gets_the_bytes_that_it_gets_alone(
 def test_many_queries_read_the_table_once(table, dask_client, queries, mode):
     options = {"mode": mode, "shortlist": 20}
 
+    def keep_no_rows() -> None:
+        from landmark.row_cache import ROWS
+
+        ROWS.limit_bytes = 0
+
+    dask_client.run(keep_no_rows)  # other tests may have given them a limit
+
     def blocks() -> int:
         dask_client.run(close_idle)
         close_idle()
