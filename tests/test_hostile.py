@@ -42,9 +42,12 @@ TASK_LIMIT_MB = 500
 
 def decoders() -> list[psutil.Process]:
     """The decoders of this process."""
-    found = psutil.Process().children()
-    alive = [child for child in found if child.status() != psutil.STATUS_ZOMBIE]
-    return [child for child in alive if "landmark.decoding" in child.cmdline()]
+    found = []
+    for child in psutil.Process().children():
+        with suppress(psutil.NoSuchProcess):  # a zombie, or just gone
+            if "landmark.decoding" in child.cmdline():
+                found.append(child)
+    return found
 
 
 def peak_mb(pid: int | str) -> float:
