@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -128,11 +129,12 @@ def test_a_part_that_dies_comes_back(stack: Stack) -> None:
 
 def test_a_killed_scheduler_leaves_no_worker(stack: Stack) -> None:
     def workers() -> set[psutil.Process]:
-        return {
-            process
-            for process in stack.processes()
-            if " ".join(process.cmdline()).startswith(WORKER_TITLE)
-        }
+        found = set()
+        for process in stack.processes():
+            with suppress(psutil.NoSuchProcess):  # tasks come and go
+                if " ".join(process.cmdline()).startswith(WORKER_TITLE):
+                    found.add(process)
+        return found
 
     first = workers()
     killed = next(iter(first)).parent()
