@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 from landmark.features import read_arrays, write_arrays
 
 WORDS = 256
+# Measured on fewer images, half as many words lose less.
+FEW_IMAGES = 1_000
 DIMENSIONS = 384
 # Principal components must be measured on many more images than there are of them.
 IMAGES_PER_DIMENSION = 2
@@ -73,7 +75,8 @@ class Aggregation:
         dimensions = min(DIMENSIONS, len(descriptors) // IMAGES_PER_DIMENSION)
         if not dimensions:
             return None
-        words = _visual_words(np.concatenate(descriptors), rng)
+        count = WORDS if len(descriptors) >= FEW_IMAGES else WORDS // 2
+        words = _visual_words(np.concatenate(descriptors), count, rng)
         vectors = np.stack([_aggregated(words, values) for values in sample() if len(values)])
         return cls(words, *_evened_components(vectors, dimensions))
 
@@ -118,10 +121,12 @@ def _aggregated(words: NDArray[np.float32], descriptors: NDArray[np.floating]) -
     return _unit_length(_unit_length(sums).reshape(-1))
 
 
-def _visual_words(descriptors: NDArray[np.float32], rng: np.random.Generator) -> NDArray:
-    """Cluster centres [k, d] of descriptors [n, d] by spherical k-means; k is at most n."""
+def _visual_words(
+    descriptors: NDArray[np.float32], count: int, rng: np.random.Generator
+) -> NDArray:
+    """Cluster centres [k, d] of descriptors [n, d] by spherical k-means; k is `count`, or n."""
     descriptors = descriptors[rng.permutation(len(descriptors))[:KMEANS_SAMPLE]]
-    words = _unit_length(descriptors[:WORDS])
+    words = _unit_length(descriptors[:count])
     for _ in range(KMEANS_ITERATIONS):
         nearest = (descriptors @ words.T).argmax(axis=1)
         sums = _sums_by_group(descriptors, nearest, len(words))
