@@ -66,6 +66,7 @@ def measure(sizes: Sequence[int], queries: int) -> dict[str, Any]:
                     client.put_object(Bucket=BUCKET, Key=key, Body=file.read_bytes())
                     views = bulk.view_paths(number, len(photographs), size)
                     searches.append({"images": size, **_search(session, api, client, key, views)})
+                    print(searches[-1], file=sys.stderr, flush=True)
         finally:
             lifecycle.down(state)
     return {
