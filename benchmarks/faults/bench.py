@@ -35,7 +35,7 @@ QUERY, SEARCHED = "courtyard/01.jpg", "queries/courtyard.jpg"
 IMAGES = 60
 POLL_S = 0.05
 SETTLE_S = 60.0
-#: What differs between two runs of one search: when, and where it was written.
+#: What differs between two runs of one search.
 VARYING = re.compile(rb'^# index time: .*$|^ "index_time": .*$', re.M)
 TABLES = "landmarks, landmark_failures, landmark_sweeps, landmark_sweep_images"
 #: Locks that a finished run may have left, and sessions that hold them.
@@ -236,12 +236,16 @@ class Bench:
             return set(connection.execute("SELECT image_path, etag FROM landmark_failures"))
 
     def result(self, folder: str) -> dict[str, str]:
-        """Of each file of a result a digest, without what says when it was made."""
-        return {
-            key.removeprefix(folder): hashlib.sha256(
-                VARYING.sub(b"", self.s3.get_object(Bucket=BUCKET, Key=key)["Body"].read())
-            ).hexdigest()
+        """Of each file of a result a digest, without what says when and where it was made."""
+        files = {
+            key.removeprefix(folder): self.s3.get_object(Bucket=BUCKET, Key=key)["Body"].read()
             for key in self.keys(folder)
+        }
+        return {
+            name: hashlib.sha256(
+                VARYING.sub(b"", content.replace(folder.rstrip("/").encode(), b""))
+            ).hexdigest()
+            for name, content in files.items()
         }
 
     def leftovers(self) -> list[str]:

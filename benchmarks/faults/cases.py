@@ -150,7 +150,8 @@ def fill_disk(bench: Bench, run: Run) -> Iterator[None]:
         300,
         0.5,
     )
-    halves = set(bench.keys(run.folder)) - {f"{run.folder}query.npz"}
+    before = {f"{run.folder}{name}" for name in ("query.npz", "searches.json", "searches.txt")}
+    halves = set(bench.keys(run.folder)) - before
     filler.unlink()
     assert not halves, f"half a result: {halves}"
     yield
