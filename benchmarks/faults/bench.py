@@ -36,7 +36,7 @@ IMAGES = 60
 POLL_S = 0.05
 SETTLE_S = 60.0
 #: What differs between two runs of one search.
-VARYING = re.compile(rb'^# index time: .*$|^ "index_time": .*$', re.M)
+VARYING = re.compile(rb'^# index time: .*$|^ "(index_time|run_id)": .*$', re.M)
 TABLES = "landmarks, landmark_failures, landmark_sweeps, landmark_sweep_images"
 #: Locks that a finished run may have left, and sessions that hold them.
 LEFT_LOCKS = """
