@@ -12,7 +12,7 @@ from landmark.errors import LandmarkError
 from landmark.ranking import Match
 from landmark.search import Query, rank_alone
 from landmark.shortlist import Shortlist, describe_table, main
-from landmark.store import Store
+from landmark.store import Description, Store
 
 MODEL = "model-1"
 
@@ -53,13 +53,13 @@ def test_every_image_is_described_once(places):
 
 def test_the_nearest_show_the_same_place(places, make_view):
     describe_table(places, MODEL)
-    shortlist = Shortlist(places, MODEL, make_view(4, 0), "s3://b/04/0.jpg")
+    shortlist = Shortlist(places, MODEL, make_view(4, 0), "s3://b/04/0.jpg", 40)
     assert near(places, shortlist.take(2)) == ["s3://b/04/1.jpg", "s3://b/04/2.jpg"]
 
 
 def test_rounds_give_other_images_until_there_are_none(places, make_view):
     describe_table(places, MODEL)
-    shortlist = Shortlist(places, MODEL, make_view(4, 0), "s3://b/04/0.jpg")
+    shortlist = Shortlist(places, MODEL, make_view(4, 0), "s3://b/04/0.jpg", 40)
     taken = [shortlist.take(10) for _ in range(5)]
     assert [len(ids) for ids in taken] == [10, 10, 10, 5, 0]
     assert len({number for ids in taken for number in ids}) == 35
@@ -69,9 +69,50 @@ def test_what_was_found_helps_to_find_more(places, make_view):
     """Another place counts as verified: its views come next, which else would come late."""
     describe_table(places, MODEL)
     sure = [Match(50, 60, "s3://b/09/0.jpg"), Match(40, 60, "s3://b/gone.jpg")]
-    shortlist = Shortlist(places, MODEL, make_view(4, 0), "s3://b/04/0.jpg")
+    shortlist = Shortlist(places, MODEL, make_view(4, 0), "s3://b/04/0.jpg", 40)
     shortlist.take(2)
     assert set(near(places, shortlist.take(3, sure))) == {f"s3://b/09/{v}.jpg" for v in range(3)}
+
+
+def test_the_match_kernel_orders_what_is_nearest(places, make_view):
+    """By global descriptors of chance, that is: the kernel alone tells the places apart."""
+    describe_table(places, MODEL)
+    rng = np.random.default_rng(0)
+    dimensions = places.current_aggregation(MODEL).dimensions
+    with places.connect() as connection:
+        for (number,) in connection.execute("SELECT id FROM landmarks").fetchall():
+            vector = rng.normal(size=dimensions).round(3)
+            connection.execute(
+                "UPDATE landmarks SET global_descriptor = %s::halfvec WHERE id = %s",
+                [str(vector.tolist()), number],
+            )
+    for place in range(12):
+        shortlist = Shortlist(places, MODEL, make_view(place, 0), f"s3://b/{place:02d}/0.jpg", 2)
+        assert near(places, shortlist.take(2)) == [
+            f"s3://b/{place:02d}/{view}.jpg" for view in (1, 2)
+        ]
+
+
+def test_more_than_the_kernel_orders_come_by_global_descriptor(places, make_view, monkeypatch):
+    describe_table(places, MODEL)
+    monkeypatch.setattr("landmark.shortlist.CANDIDATES", 5)
+    shortlist = Shortlist(places, MODEL, make_view(4, 0), "s3://b/04/0.jpg", 40)
+    assert set(near(places, shortlist.take(2))) == {f"s3://b/04/{view}.jpg" for view in (1, 2)}
+    assert len(shortlist.take(40)) == 33
+
+
+def test_an_aggregation_without_a_match_kernel_serves_until_the_next_night(places, make_view):
+    """As a table of an earlier version has it."""
+    describe_table(places, MODEL)
+    old = replace(places.current_aggregation(MODEL).parameters, kernel=None)
+    with places.connect() as connection:
+        connection.execute("UPDATE landmark_aggregations SET parameters = %s", [old.to_bytes()])
+        connection.execute("UPDATE landmarks SET sketch = NULL")
+    shortlist = Shortlist(places, MODEL, make_view(4, 0), "s3://b/04/0.jpg", 40)
+    assert near(places, shortlist.take(2)) == ["s3://b/04/1.jpg", "s3://b/04/2.jpg"]
+    assert len(shortlist.take(40)) == 33
+    assert describe_table(places, MODEL) == 36 and numbers(places) == {2: 36}
+    assert rows(places, "SELECT count(*) FROM landmarks WHERE sketch IS NULL") == [(0,)]
 
 
 def test_new_images_are_described_when_they_are_saved(places, make_view):
@@ -79,7 +120,7 @@ def test_new_images_are_described_when_they_are_saved(places, make_view):
     aggregation = places.current_aggregation(MODEL)
     places.save("s3://b/new", MODEL, "1", make_view(4, 7), aggregation=aggregation)
     assert numbers(places) == {1: 37}
-    shortlist = Shortlist(places, MODEL, make_view(4, 0), "s3://b/04/0.jpg")
+    shortlist = Shortlist(places, MODEL, make_view(4, 0), "s3://b/04/0.jpg", 40)
     assert "s3://b/new" in near(places, shortlist.take(3))
 
 
@@ -107,7 +148,7 @@ def test_a_search_finds_old_and_new_while_the_table_is_described_anew(
     monkeypatch.setattr(Store, "save_descriptions", save)
     assert numbers(places) == {1: 26, 2: 10}
     for place in (0, 11):  # the first place has new descriptors, the last old ones
-        shortlist = Shortlist(places, MODEL, make_view(place, 0), f"s3://b/{place:02d}/0.jpg")
+        shortlist = Shortlist(places, MODEL, make_view(place, 0), f"s3://b/{place:02d}/0.jpg", 40)
         found = near(places, shortlist.take(2))
         assert {f"s3://b/{place:02d}/{view}.jpg" for view in (1, 2)} <= set(found)
 
@@ -172,7 +213,7 @@ def test_one_image_is_too_few_and_no_fault(store, make_view):
 def test_images_without_features_are_passed_over(places, make_view):
     places.save("s3://b/empty", MODEL, "1", make_view(1, n=0))
     assert describe_table(places, MODEL) == 37 and describe_table(places, MODEL) == 0
-    shortlist = Shortlist(places, MODEL, make_view(4, 0), "")
+    shortlist = Shortlist(places, MODEL, make_view(4, 0), "", 99)
     assert "s3://b/empty" not in near(places, shortlist.take(99))
 
 
@@ -183,7 +224,9 @@ def test_an_image_that_changed_meanwhile_keeps_what_is_new(places, make_view):
         "s3://b/04/0.jpg",
     )  # fmt: skip
     dimensions = places.current_aggregation(MODEL).dimensions
-    places.save_descriptions(1, [(number, "an older etag", np.ones(dimensions, np.float16))])
+    places.save_descriptions(
+        1, [(number, "an older etag", Description(np.ones(dimensions, np.float16)))]
+    )
     query = "SELECT global_descriptor::text FROM landmarks WHERE id = %s"
     assert rows(places, query, number) == [(before,)]
 
@@ -197,9 +240,9 @@ def test_a_models_own_global_descriptors_are_used(store, make_view):
     assert describe_table(store, MODEL) == 5 and describe_table(store, MODEL) == 0
     assert store.current_aggregation(MODEL).parameters is None
     query = replace(make_view(7), global_descriptor=np.array([0, 0.1, 0.9, 0.3, 0], np.float16))
-    assert near(store, Shortlist(store, MODEL, query, "").take(2)) == ["s3://b/2", "s3://b/3"]
+    assert near(store, Shortlist(store, MODEL, query, "", 2).take(2)) == ["s3://b/2", "s3://b/3"]
     with pytest.raises(LandmarkError, match="s3://b/q: no global descriptor"):
-        Shortlist(store, MODEL, make_view(7), "s3://b/q")
+        Shortlist(store, MODEL, make_view(7), "s3://b/q", 2)
 
 
 def test_a_table_of_second_order_pooling_is_brought_up(empty_database, make_view):

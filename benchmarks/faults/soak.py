@@ -57,7 +57,7 @@ def photograph(number: int) -> bytes:
 
 
 def memory_mb(bench: Bench) -> dict[str, float]:
-    """Of each part of the stack and its children, without what processes share."""
+    """Of each part of the stack and its children, without shared memory and mapped files."""
     found = {}
     for name, info in bench.supervisor.processes().items():
         if not info["pid"]:
@@ -66,7 +66,8 @@ def memory_mb(bench: Bench) -> dict[str, float]:
         total = 0
         for process in [part, *part.children(recursive=True)]:
             try:
-                total += process.memory_full_info().uss
+                memory = process.memory_info()
+                total += memory.rss - memory.shared
             except psutil.Error:
                 continue
         found[name] = round(total / 1e6, 1)

@@ -16,7 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from landmark.clustering import sums_by_group, unit_length
 from landmark.features import read_arrays, write_arrays
+from landmark.match_kernel import MatchKernel
 
 WORDS = 256
 # Measured on fewer images, half as many words lose less.
@@ -49,15 +51,18 @@ class Aggregation:
         Of the aggregated vectors.
     components : float32 array [k * d, g]
         Principal components, each over its standard deviation to the power of `EVENED_OUT`.
+    kernel : MatchKernel or None
+        Orders what global descriptors have found; None: measured before there was one.
     """
 
     words: NDArray[np.float32]
     mean: NDArray[np.float32]
     components: NDArray[np.float32]
+    kernel: MatchKernel | None = None
 
     @classmethod
     def fit(cls, sample: Sample) -> Aggregation | None:
-        """Measure words and components on a sample of images.
+        """Measure words, components and match kernel on a sample of images.
 
         The sample is read twice; of each image only its vector is kept, 64 KB for 64-d features.
 
@@ -76,9 +81,11 @@ class Aggregation:
         if not dimensions:
             return None
         count = WORDS if len(descriptors) >= FEW_IMAGES else WORDS // 2
-        words = _visual_words(np.concatenate(descriptors), count, rng)
+        sampled = np.concatenate(descriptors)
+        words = _visual_words(sampled, count, rng)
         vectors = np.stack([_aggregated(words, values) for values in sample() if len(values)])
-        return cls(words, *_evened_components(vectors, dimensions))
+        kernel = MatchKernel.fit(sampled, rng)
+        return cls(words, *_evened_components(vectors, dimensions), kernel)
 
     def describe(self, descriptors: NDArray[np.floating]) -> NDArray[np.float16]:
         """The global descriptor of an image.
@@ -95,7 +102,7 @@ class Aggregation:
         if not len(descriptors):
             return np.zeros(self.dimensions, np.float16)
         vector = (_aggregated(self.words, descriptors) - self.mean) @ self.components
-        return _unit_length(vector).astype(np.float16)
+        return unit_length(vector).astype(np.float16)
 
     @property
     def dimensions(self) -> int:
@@ -104,21 +111,28 @@ class Aggregation:
 
     def to_bytes(self) -> bytes:
         """As an .npz file; the same aggregation gives the same bytes."""
-        return write_arrays(words=self.words, mean=self.mean, components=self.components)
+        arrays = {"words": self.words, "mean": self.mean, "components": self.components}
+        if self.kernel is not None:
+            arrays |= {"kernel_axes": self.kernel.axes, "kernel_words": self.kernel.words}
+        return write_arrays(**arrays)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Aggregation:
         """Read what `to_bytes` wrote."""
-        return cls(**read_arrays(data))
+        arrays = read_arrays(data)
+        kernel = None
+        if "kernel_axes" in arrays:
+            kernel = MatchKernel(arrays.pop("kernel_axes"), arrays.pop("kernel_words"))
+        return cls(**arrays, kernel=kernel)
 
 
 def _aggregated(words: NDArray[np.float32], descriptors: NDArray[np.floating]) -> NDArray:
     """The vector [k * d] of an image's descriptors [n, d], n > 0: unit length."""
     values = descriptors.astype(np.float32)
     nearest = (values @ words.T).argmax(axis=1)
-    sums = _sums_by_group(_unit_length(values - words[nearest]), nearest, len(words))
+    sums = sums_by_group(unit_length(values - words[nearest]), nearest, len(words))
     sums = np.sign(sums) * np.sqrt(np.abs(sums))
-    return _unit_length(_unit_length(sums).reshape(-1))
+    return unit_length(unit_length(sums).reshape(-1))
 
 
 def _visual_words(
@@ -126,12 +140,12 @@ def _visual_words(
 ) -> NDArray:
     """Cluster centres [k, d] of descriptors [n, d] by spherical k-means; k is `count`, or n."""
     descriptors = descriptors[rng.permutation(len(descriptors))[:KMEANS_SAMPLE]]
-    words = _unit_length(descriptors[:count])
+    words = unit_length(descriptors[:count])
     for _ in range(KMEANS_ITERATIONS):
         nearest = (descriptors @ words.T).argmax(axis=1)
-        sums = _sums_by_group(descriptors, nearest, len(words))
+        sums = sums_by_group(descriptors, nearest, len(words))
         # A word that is nearest to nothing stays where it is.
-        words = np.where(sums.any(axis=1, keepdims=True), _unit_length(sums), words)
+        words = np.where(sums.any(axis=1, keepdims=True), unit_length(sums), words)
     return words
 
 
@@ -145,21 +159,6 @@ def _evened_components(vectors: NDArray[np.float32], dimensions: int) -> tuple[N
     variances, axes = np.linalg.eigh(products / len(centred))
     variances, axes = variances[::-1][:dimensions], axes[:, ::-1][:, :dimensions]
     if few:
-        axes = _unit_length((centred.T @ axes).T).T
+        axes = unit_length((centred.T @ axes).T).T
     evened = variances + max(LEAST_VARIANCE * variances[0], 1e-12)
     return mean, (axes * evened ** (-EVENED_OUT / 2)).astype(np.float32)
-
-
-def _sums_by_group(values: NDArray, groups: NDArray[np.intp], count: int) -> NDArray[np.float32]:
-    """Sums [count, d] of the rows of `values` [n, d] by their group [n]."""
-    order = np.argsort(groups, kind="stable")
-    found, starts = np.unique(groups[order], return_index=True)
-    sums = np.zeros((count, values.shape[1]), np.float32)
-    sums[found] = np.add.reduceat(values[order], starts)
-    return sums
-
-
-def _unit_length(vectors: NDArray) -> NDArray:
-    """Each vector over its L2 norm; zeros stay."""
-    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return vectors / np.where(lengths > 0, lengths, 1)

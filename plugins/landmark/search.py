@@ -41,6 +41,9 @@ IMAGES_PER_CHUNK = 64
 GROUP_BYTES = 64_000_000
 MATCH_BYTES = 300
 
+# Each holds up to 50 MB of candidates.
+SHORTLISTS_AT_ONCE = 4
+
 # Between two looks for results of tasks.
 POLL_S = 0.01
 
@@ -391,7 +394,7 @@ def _begin(
                 # It wants to know of the place's surest images, whatever the result may list.
                 search.best = TopK(max(top_k, EXPANDED_BY), min(min_inliers, CERTAIN_INLIERS))
                 search.nearest = Shortlist(
-                    store, model, query.features, query.path, table.aggregations
+                    store, model, query.features, query.path, shortlist, table.aggregations
                 )
             begun.append(search)
         except LandmarkError as error:
@@ -535,14 +538,18 @@ def _rank_shortlists(
 ) -> None:
     """Round by round, and first what nothing has described yet, which is on no list."""
     tasks.rank_some(dict.fromkeys(table.undescribed_ids, range(len(searches))))
-    for images in _shares(shortlist, ROUNDS):
-        wanted: dict[int, list[int]] = {}
-        for number, search in enumerate(searches):
-            assert search.nearest is not None
-            sure = [match for match in search.best.matches if match.inliers >= CERTAIN_INLIERS]
-            for row in search.nearest.take(images, sure):
-                wanted.setdefault(row, []).append(number)
-        tasks.rank_some(wanted)
+    numbered = iter(enumerate(searches))
+    while some := list(islice(numbered, SHORTLISTS_AT_ONCE)):
+        for images in _shares(shortlist, ROUNDS):
+            wanted: dict[int, list[int]] = {}
+            for number, search in some:
+                assert search.nearest is not None
+                sure = [match for match in search.best.matches if match.inliers >= CERTAIN_INLIERS]
+                for row in search.nearest.take(images, sure):
+                    wanted.setdefault(row, []).append(number)
+            tasks.rank_some(wanted)
+        for _, search in some:
+            search.nearest = None
 
 
 def _has_postgres_secret(client: Client) -> bool:

@@ -1,8 +1,8 @@
-"""The images of a table that are worth matching: those of the nearest global descriptors.
+"""The images of a table that are worth matching: the most alike of the nearest.
 
     python -m landmark.shortlist [--measure] MODEL [postgresql://…]
 
-describes every image of MODEL (its fingerprint, as in the table) that has no global descriptor of
+describes every image of MODEL (its fingerprint, as in the table) that has no global descriptor by
 its current aggregation, from the local features in the table. Killed and run again, it goes on
 where it stopped. With --measure a new aggregation is measured first, whatever there is.
 `landmark_index` does the same every night, and measures when the table has grown tenfold.
@@ -23,9 +23,10 @@ from landmark import registry
 from landmark.aggregation import Aggregation
 from landmark.errors import LandmarkError
 from landmark.features import LocalFeatures
+from landmark.match_kernel import MatchKernel, Sketch, Sketches
 from landmark.progress import Progress
 from landmark.ranking import Match
-from landmark.store import NumberedAggregation, Store
+from landmark.store import Description, NumberedAggregation, Store
 
 logger = logging.getLogger(__name__)
 
@@ -41,9 +42,13 @@ ROWS_AT_ONCE = 64
 # enough for a million images.
 INDEX_MEMORY_MB = 1536
 
-# A shortlist is taken in rounds. What a round verifies, with at least `CERTAIN_INLIERS`, is the
-# same place seen otherwise, and helps the next round to find more of it (average query expansion:
-# Chum et al., "Total Recall", 2007).
+# Of the nearest by global descriptor so many are put in the order of the match kernel, which says
+# more: some 20 KB of memory each.
+CANDIDATES = 2_000
+
+# It is taken in rounds. What a round verifies, with at least `CERTAIN_INLIERS`, is the same place
+# seen otherwise, and helps the next round to find more of it (query expansion: Chum et al., "Total
+# Recall", 2007).
 ROUNDS = 4
 EXPANDED_BY = 10
 
@@ -94,7 +99,7 @@ def _current(store: Store, model: str, measure: bool) -> NumberedAggregation | N
         return known
     enough = SAMPLE_IMAGES if known is None else min(GROWTH * known.images, SAMPLE_IMAGES)
     images = store.count(model, up_to=SAMPLE_IMAGES)
-    outgrown = known is None or known.images < enough <= images
+    outgrown = known is None or known.kernel is None or known.images < enough <= images
     if not outgrown and not measure:
         return known
     dimensions = store.own_dimensions(model) if known is None else None
@@ -124,7 +129,7 @@ def _describe(store: Store, model: str, aggregation: NumberedAggregation) -> int
             store.save_descriptions(
                 aggregation.number,
                 [
-                    (number, etag, aggregation.parameters.describe(found) if len(found) else None)
+                    (number, etag, aggregation.describe_local(found))
                     for number, etag, found in images
                 ],
             )
@@ -134,7 +139,7 @@ def _describe(store: Store, model: str, aggregation: NumberedAggregation) -> int
 
 
 class Shortlist:
-    """The images nearest to a query by global descriptor, taken round by round.
+    """The images most like a query, taken round by round.
 
     While a new aggregation describes the table, the images of the one before it are still found:
     each has a list of its own, and a round takes as many from each.
@@ -143,6 +148,8 @@ class Shortlist:
     ----------
     query_path : str
         The query's own path, which is left out.
+    images : int
+        That are taken in all, from each list.
     aggregations : sequence of NumberedAggregation, optional
         The model's, where they are known already.
 
@@ -158,46 +165,113 @@ class Shortlist:
         model: str,
         query: LocalFeatures,
         query_path: str,
+        images: int,
         aggregations: Sequence[NumberedAggregation] | None = None,
     ) -> None:
-        self._store, self._model, self._query_path = store, model, query_path
         found = store.aggregations(model) if aggregations is None else aggregations
         if not found:
             raise LandmarkError(
                 f"no image of the model {model} has a global descriptor yet; run landmark_index, "
                 f"or search with mode=exhaustive"
             )
-        self._lists: list[tuple[NumberedAggregation, NDArray[np.float32]]] = []
+        self._lists: list[_List] = []
         for aggregation in found:
-            vector = aggregation.describe(query)
-            if vector is None:
+            description = aggregation.describe(query)
+            if description is None:
                 raise LandmarkError(
                     f"{query_path}: no global descriptor; search with mode=exhaustive"
                 )
-            self._lists.append((aggregation, vector.astype(np.float32)))
-        self._taken: set[int] = set()
+            self._lists.append(_List(store, model, query_path, images, aggregation, description))
 
     def take(self, images: int, sure: Sequence[Match] = ()) -> list[int]:
-        """Ids of the next `images` nearest of each list, ascending.
+        """Ids of the next `images` of each list, ascending.
 
         Parameters
         ----------
         sure : sequence of Match
-            Images known to show the query's place; `EXPANDED_BY` of them move the search.
+            Images known to show the query's place; `EXPANDED_BY` of them help the search.
         """
-        paths = [match.image_path for match in sure[:EXPANDED_BY]]
-        ids: list[int] = []
-        for aggregation, vector in self._lists:
-            alike = self._store.global_descriptors(self._model, aggregation.number, paths)
-            near = self._store.nearest(
-                aggregation,
-                vector + alike.sum(axis=0) if len(alike) else vector,
-                images + len(self._taken),
-                self._query_path,
-            )
-            ids += [number for number in near if number not in self._taken][:images]
+        paths = sorted(match.image_path for match in sure[:EXPANDED_BY])
+        return sorted(number for one in self._lists for number in one.take(images, paths))
+
+
+class _List:
+    """The images that one aggregation has described, those most like the query first."""
+
+    def __init__(
+        self,
+        store: Store,
+        model: str,
+        query_path: str,
+        images: int,
+        aggregation: NumberedAggregation,
+        query: Description,
+    ) -> None:
+        self._store, self._model, self._query_path = store, model, query_path
+        self._images, self._aggregation, self._query = images, aggregation, query
+        self._candidates = _Candidates(aggregation.kernel) if aggregation.kernel else None
+        self._sure: list[str] | None = None
+        self._order: list[int] = []
+        self._taken: set[int] = set()
+
+    def take(self, images: int, sure: list[str]) -> list[int]:
+        """The next images, now that those of the paths `sure` are known to show the place."""
+        if sure != self._sure:
+            self._order, self._sure = self._look(sure), sure
+        ids = [number for number in self._order if number not in self._taken][:images]
         self._taken.update(ids)
-        return sorted(ids)
+        return ids
+
+    def _look(self, sure: list[str]) -> list[int]:
+        found = self._store.descriptions(self._model, self._aggregation.number, sure)
+        known = [self._query, *found]
+        vector = np.sum([one.vector.astype(np.float32) for one in known], axis=0)
+        wanted = self._images + len(self._taken)
+        if self._candidates is None:
+            return self._store.nearest(self._aggregation, vector, wanted, self._query_path)
+        wanted = max(wanted, CANDIDATES)
+        near = self._store.nearest(self._aggregation, vector, wanted, self._query_path)
+        new = [number for number in near[:CANDIDATES] if number not in self._candidates.ids]
+        sketches = self._store.sketches(new)
+        self._candidates.add([(number, sketches[number]) for number in new])
+        first = self._candidates.in_order([one.sketch for one in known if one.sketch])
+        return first + [number for number in near if number not in self._candidates.ids]
+
+
+class _Candidates:
+    """Images with how alike they are to the nearest of those that are known to show the place."""
+
+    def __init__(self, kernel: MatchKernel) -> None:
+        self.ids: set[int] = set()
+        self._kernel = kernel
+        self._known: dict[bytes, Sketch] = {}
+        self._parts: list[tuple[list[int], Sketches, NDArray[np.float32]]] = []
+
+    def add(self, sketches: list[tuple[int, bytes]]) -> None:
+        """Take in further images, the nearest by global descriptor first."""
+        if not sketches:
+            return
+        ids = [number for number, _ in sketches]
+        part = Sketches([self._kernel.read(data) for _, data in sketches])
+        alike = np.zeros(len(part), np.float32)
+        self._parts.append((ids, part, alike))
+        self.ids.update(ids)
+        for sketch in self._known.values():
+            np.maximum(alike, self._kernel.similarities(sketch, part), out=alike)
+
+    def in_order(self, known: list[bytes]) -> list[int]:
+        """All of them, those most like one of the images `known` by now first."""
+        for data in known:
+            if data in self._known:
+                continue
+            self._known[data] = sketch = self._kernel.read(data)
+            for _, part, alike in self._parts:
+                np.maximum(alike, self._kernel.similarities(sketch, part), out=alike)
+        if not self._parts:
+            return []
+        ids = np.concatenate([ids for ids, _, _ in self._parts])
+        alike = np.concatenate([alike for _, _, alike in self._parts])
+        return ids[np.argsort(-alike, kind="stable")].tolist()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -26,6 +26,7 @@ from landmark.bucket import S3Object
 from landmark.connections import connect
 from landmark.errors import LandmarkError
 from landmark.features import LocalFeatures
+from landmark.match_kernel import MatchKernel
 from landmark.row_cache import RowCache
 
 logger = logging.getLogger(__name__)
@@ -85,6 +86,21 @@ class Contents(NamedTuple):
     newest: datetime | None
 
 
+class Description(NamedTuple):
+    """What puts an image on a shortlist.
+
+    Parameters
+    ----------
+    vector : float16 array [g]
+        Global descriptor.
+    sketch : bytes or None
+        See `landmark.match_kernel`.
+    """
+
+    vector: NDArray[np.float16]
+    sketch: bytes | None = None
+
+
 class NumberedAggregation(NamedTuple):
     """What a model's global descriptors are made by.
 
@@ -105,11 +121,26 @@ class NumberedAggregation(NamedTuple):
     images: int
     parameters: Aggregation | None
 
-    def describe(self, features: LocalFeatures) -> NDArray[np.float16] | None:
-        """The global descriptor of an image, None if it has none."""
-        if self.parameters is None:
-            return features.global_descriptor
-        return self.parameters.describe(features.descriptors) if len(features) else None
+    @property
+    def kernel(self) -> MatchKernel | None:
+        """What orders those that are nearest by global descriptor; None: nothing else does."""
+        return self.parameters.kernel if self.parameters else None
+
+    def describe(self, features: LocalFeatures) -> Description | None:
+        """What puts an image on a shortlist, None if nothing does."""
+        if self.parameters is not None:
+            return self.describe_local(features.descriptors)
+        if features.global_descriptor is None:
+            return None
+        return Description(features.global_descriptor)
+
+    def describe_local(self, descriptors: NDArray[np.floating]) -> Description | None:
+        """The same, of local descriptors [n, d] by the aggregation's parameters."""
+        assert self.parameters is not None
+        if not len(descriptors):
+            return None
+        sketch = self.kernel.sketch(descriptors).to_bytes() if self.kernel else None
+        return Description(self.parameters.describe(descriptors), sketch)
 
 
 class StoredImage(NamedTuple):
@@ -354,23 +385,27 @@ class Store:
         aggregation : NumberedAggregation, optional
             Of the model: makes the global descriptor. Without it `landmark_index` adds that later.
         """
-        pooled = aggregation.describe(features) if aggregation else features.global_descriptor
-        number = aggregation.number if aggregation else None
+        pooled, sketch, number = features.global_descriptor, None, None
+        if aggregation:
+            pooled, sketch = aggregation.describe(features) or (None, None)
+            number = aggregation.number
         with self.connect() as connection:
             register_vector(connection)
             _one_writer(connection, image_path, model)
             if aggregation and not _hold_aggregation(connection, aggregation.number):
-                pooled = number = None  # replaced meanwhile; `landmark_index` describes the image
+                # Replaced meanwhile; `landmark_index` describes the image.
+                pooled = sketch = number = None
             connection.execute(
                 "INSERT INTO landmarks (image_path, model, etag, width, height, n_features,"
-                " locations, descriptors, scales, attention, global_descriptor, aggregation)"
-                " VALUES (%s, %s, %s, %s, %s, %s, %b, %b, %b, %b, %s, %s)"
+                " locations, descriptors, scales, attention,"
+                " global_descriptor, sketch, aggregation)"
+                " VALUES (%s, %s, %s, %s, %s, %s, %b, %b, %b, %b, %s, %b, %s)"
                 " ON CONFLICT (image_path, model) DO UPDATE SET"
                 " etag = excluded.etag, width = excluded.width, height = excluded.height,"
                 " n_features = excluded.n_features, locations = excluded.locations,"
                 " descriptors = excluded.descriptors, scales = excluded.scales,"
                 " attention = excluded.attention,"
-                " global_descriptor = excluded.global_descriptor,"
+                " global_descriptor = excluded.global_descriptor, sketch = excluded.sketch,"
                 " aggregation = excluded.aggregation, indexed_at = now()",
                 [
                     image_path,
@@ -384,6 +419,7 @@ class Store:
                     features.scales.astype("<f4").tobytes(),
                     features.attention.astype("<f4").tobytes(),
                     None if pooled is None else HalfVector(pooled),
+                    sketch,
                     number,
                 ],
             )
@@ -631,20 +667,26 @@ class Store:
             return [number for (number,) in rows]
 
     def save_descriptions(
-        self, aggregation: int, described: list[tuple[int, str, NDArray[np.float16] | None]]
+        self, aggregation: int, described: list[tuple[int, str, Description | None]]
     ) -> None:
-        """Write global descriptors: id and etag of each image and its vector.
+        """Write descriptions, with id and etag of each image.
 
         An image that has changed since it was read is left alone: it was described by who wrote it.
         """
         with self.connect() as connection:
             register_vector(connection)
             connection.cursor().executemany(
-                "UPDATE landmarks SET global_descriptor = %s, aggregation = %s"
+                "UPDATE landmarks SET global_descriptor = %s, sketch = %b, aggregation = %s"
                 " WHERE id = %s AND etag = %s",
                 [
-                    [None if pooled is None else HalfVector(pooled), aggregation, number, etag]
-                    for number, etag, pooled in described
+                    [
+                        HalfVector(found.vector) if found else None,
+                        found.sketch if found else None,
+                        aggregation,
+                        number,
+                        etag,
+                    ]
+                    for number, etag, found in described
                 ],
             )
 
@@ -785,19 +827,26 @@ class Store:
             ).fetchone()
         return row == (True,)
 
-    def global_descriptors(
-        self, model: str, aggregation: int, paths: list[str]
-    ) -> NDArray[np.float32]:
-        """The global descriptors [n, g] of those of the images that the aggregation described."""
+    def descriptions(self, model: str, aggregation: int, paths: list[str]) -> list[Description]:
+        """Of those of the images that the aggregation described, by path."""
         with self.connect() as connection:
             register_vector(connection)
-            rows = connection.execute(
-                "SELECT global_descriptor FROM landmarks WHERE model = %s AND image_path = ANY(%s)"
+            rows = connection.cursor(binary=True).execute(
+                "SELECT global_descriptor, sketch FROM landmarks"
+                " WHERE model = %s AND image_path = ANY(%s)"
                 " AND aggregation = %s AND global_descriptor IS NOT NULL ORDER BY image_path",
                 [model, paths, aggregation],
-            ).fetchall()
-        vectors = [vector.to_numpy().astype(np.float32) for (vector,) in rows]
-        return np.stack(vectors) if vectors else np.empty((0, 0), np.float32)
+            )
+            return [Description(vector.to_numpy(), sketch) for vector, sketch in rows]
+
+    def sketches(self, ids: Sequence[int]) -> dict[int, bytes]:
+        """Of images that have one, by id."""
+        with self.connect() as connection:
+            rows = connection.cursor(binary=True).execute(
+                "SELECT id, sketch FROM landmarks WHERE id = ANY(%s) AND sketch IS NOT NULL",
+                [list(ids)],
+            )
+            return dict(rows)
 
     # ---- sweep ----------------------------------------------------------------------------------
 
