@@ -77,7 +77,7 @@ S3_PATH = "^s3://[^/]+/"
             type="string",
             enum=["auto", "exhaustive", "shortlist"],
             title="Mode",
-            description="Compare with every image, or with the nearest by global descriptor; "
+            description="Compare with every image, or with those most alike by their visual words; "
             "auto goes by the size of the table.",
         ),
         "shortlist": Param(
@@ -86,7 +86,7 @@ S3_PATH = "^s3://[^/]+/"
             minimum=1,
             maximum=100_000,
             title="Shortlist",
-            description="How many are the nearest. Empty: LANDMARK_SHORTLIST.",
+            description="How many those are. Empty: LANDMARK_SHORTLIST.",
         ),
         "add_to_index": Param(
             True,

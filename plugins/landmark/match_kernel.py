@@ -22,7 +22,9 @@ from numpy.typing import NDArray
 from landmark.clustering import sums_by_group, unit_length
 
 VOCABULARIES = 3
-HALF_WORDS = 64
+HALF_WORDS = 128
+# Of all vocabularies together; a sketch numbers them in 16 bits.
+WORD_LIMIT = VOCABULARIES * HALF_WORDS**2
 KMEANS_SAMPLE = 100_000
 KMEANS_ITERATIONS = 10
 # How much more a word counts whose bits agree; below half of them it counts nothing.
@@ -49,7 +51,7 @@ class Sketch(NamedTuple):
 
 
 class Sketches:
-    """Those of many images, in one piece.
+    """Those of many images as an inverted file: of each word, who shows it.
 
     Parameters
     ----------
@@ -57,9 +59,12 @@ class Sketches:
     """
 
     def __init__(self, sketches: Sequence[Sketch]) -> None:
-        self.words = np.concatenate([sketch.words for sketch in sketches])
-        self.bits = np.concatenate([sketch.bits for sketch in sketches])
         self.sizes = np.array([len(sketch.words) for sketch in sketches])
+        words = np.concatenate([sketch.words for sketch in sketches])
+        order = np.argsort(words, kind="stable")
+        self.starts = np.r_[0, np.bincount(words, minlength=WORD_LIMIT).cumsum()]
+        self.bits = np.concatenate([sketch.bits for sketch in sketches])[order]
+        self.owners = np.repeat(np.arange(len(sketches), dtype=np.int32), self.sizes)[order]
 
     def __len__(self) -> int:
         return len(self.sizes)
@@ -119,14 +124,13 @@ class MatchKernel:
 
     def similarities(self, sketch: Sketch, others: Sketches) -> NDArray[np.float32]:
         """How alike an image is to each of others, [n]; 0 if they show nothing in common."""
-        places = np.full(len(self.axes) * self._k**2, -1)
-        places[sketch.words] = np.arange(len(sketch.words))
-        place = places[others.words]
-        shared = np.flatnonzero(place >= 0)
-        differ = np.bitwise_count(sketch.bits[place[shared]] ^ others.bits[shared])
+        starts = others.starts[sketch.words]
+        counts = others.starts[sketch.words.astype(int) + 1] - starts
+        # Who shows the first word, then who shows the next.
+        shared = np.arange(counts.sum()) + np.repeat(starts - counts.cumsum() + counts, counts)
+        differ = np.bitwise_count(np.repeat(sketch.bits, counts, axis=0) ^ others.bits[shared])
         weights = self._weights[differ.sum(axis=1)]
-        owners = np.repeat(np.arange(len(others)), others.sizes)[shared]
-        sums = np.bincount(owners, weights, minlength=len(others))
+        sums = np.bincount(others.owners[shared], weights, minlength=len(others))
         return (sums / np.sqrt(np.maximum(others.sizes, 1))).astype(np.float32)
 
     @property

@@ -21,7 +21,7 @@ from landmark.features import LocalFeatures
 from landmark.matching import QueryDescriptors, putative_matches, whole_numbers
 from landmark.models import DELF_DEFAULTS
 from landmark.progress import Progress
-from landmark.ranking import CERTAIN_INLIERS, MIN_INLIERS, Match, TopK, verdict
+from landmark.ranking import MIN_INLIERS, Match, TopK, verdict
 from landmark.report import SearchResult, read_query
 from landmark.row_cache import ROWS
 from landmark.searches import Search
@@ -212,7 +212,7 @@ def rank_table(
     top_k: int,
     min_inliers: int = MIN_INLIERS,
     mode: str = "auto",
-    shortlist: int = 1_000,
+    shortlist: int = 300,
     parameters: MatchingParameters = MatchingParameters(),
     tell: Callable[[Progress], None] = lambda progress: None,
     worker_store: Store | None = None,
@@ -392,7 +392,7 @@ def _begin(
             )
             if chosen == "shortlist":
                 # It wants to know of the place's surest images, whatever the result may list.
-                search.best = TopK(max(top_k, EXPANDED_BY), min(min_inliers, CERTAIN_INLIERS))
+                search.best = TopK(max(top_k, EXPANDED_BY), min(min_inliers, MIN_INLIERS))
                 search.nearest = Shortlist(
                     store, model, query.features, query.path, shortlist, table.aggregations
                 )
@@ -544,7 +544,7 @@ def _rank_shortlists(
             wanted: dict[int, list[int]] = {}
             for number, search in some:
                 assert search.nearest is not None
-                sure = [match for match in search.best.matches if match.inliers >= CERTAIN_INLIERS]
+                sure = [match for match in search.best.matches if match.inliers >= MIN_INLIERS]
                 for row in search.nearest.take(images, sure):
                     wanted.setdefault(row, []).append(number)
             tasks.rank_some(wanted)

@@ -90,7 +90,7 @@ class Settings(BaseSettings):
         300, ge=1, description="Kubernetes: until the scheduler and the first worker run."
     )
     shortlist: int = Field(
-        1_000, ge=1, le=100_000, description="Images that a search in that mode compares."
+        300, ge=1, le=100_000, description="Images that a search in that mode compares."
     )
     max_queries: int = Field(
         1_000,

@@ -46,8 +46,8 @@ INDEX_MEMORY_MB = 1536
 # more: some 20 KB of memory each.
 CANDIDATES = 2_000
 
-# It is taken in rounds. What a round verifies, with at least `CERTAIN_INLIERS`, is the same place
-# seen otherwise, and helps the next round to find more of it (query expansion: Chum et al., "Total
+# It is taken in rounds. What a round verifies, with at least `MIN_INLIERS`, is the same place seen
+# otherwise, and helps the next round to find more of it (query expansion: Chum et al., "Total
 # Recall", 2007).
 ROUNDS = 4
 EXPANDED_BY = 10
