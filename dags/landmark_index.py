@@ -7,8 +7,9 @@ Brings the table `landmarks` in line with the bucket prefix `LANDMARK_IMAGES`: p
 1. `plan_sweep` streams the listing into Postgres and compares it there by etag.
 2. `extract_batch`, mapped over batches of up to 256 images, extracts and commits image by image.
 3. `summarise` says what the sweep did and updates the asset `landmarks`.
-4. `describe_images` gives a global descriptor to every image that has none, from its local
-   features in the table. When the table has grown tenfold, what these are made by is measured anew.
+4. `describe_images` gives every image that has none what puts it on a shortlist: a global
+   descriptor and a sketch, made of its local features in the table. When the table has grown
+   tenfold, what these are made by is measured anew.
 5. `switch_model` lets searches use the model, if it is another than before and nothing is left to
    extract.
 
