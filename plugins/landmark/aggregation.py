@@ -27,8 +27,9 @@ DIMENSIONS = 384
 # Principal components must be measured on many more images than there are of them.
 IMAGES_PER_DIMENSION = 2
 
-SAMPLED_PER_IMAGE = 100
-KMEANS_SAMPLE = 100_000
+# Of the descriptors of the sample; with fewer, chance has more of a say in what is lost.
+SAMPLED_PER_IMAGE = 400
+SAMPLED_DESCRIPTORS = 200_000
 KMEANS_ITERATIONS = 10
 # 0 leaves the components as they are, 1 gives each the same variance.
 EVENED_OUT = 0.5
@@ -73,7 +74,7 @@ class Aggregation:
         """
         rng = np.random.default_rng(0)
         descriptors = [
-            values[rng.permutation(len(values))[:SAMPLED_PER_IMAGE]].astype(np.float32)
+            values[rng.permutation(len(values))[:SAMPLED_PER_IMAGE]]
             for values in sample()
             if len(values)
         ]
@@ -82,7 +83,9 @@ class Aggregation:
             return None
         count = WORDS if len(descriptors) >= FEW_IMAGES else WORDS // 2
         sampled = np.concatenate(descriptors)
-        words = _visual_words(sampled, count, rng)
+        chosen = rng.permutation(len(sampled))[:SAMPLED_DESCRIPTORS]
+        sampled = sampled[chosen].astype(np.float32)
+        words = _visual_words(sampled, count)
         vectors = np.stack([_aggregated(words, values) for values in sample() if len(values)])
         kernel = MatchKernel.fit(sampled, rng)
         return cls(words, *_evened_components(vectors, dimensions), kernel)
@@ -135,11 +138,11 @@ def _aggregated(words: NDArray[np.float32], descriptors: NDArray[np.floating]) -
     return unit_length(unit_length(sums).reshape(-1))
 
 
-def _visual_words(
-    descriptors: NDArray[np.float32], count: int, rng: np.random.Generator
-) -> NDArray:
-    """Cluster centres [k, d] of descriptors [n, d] by spherical k-means; k is `count`, or n."""
-    descriptors = descriptors[rng.permutation(len(descriptors))[:KMEANS_SAMPLE]]
+def _visual_words(descriptors: NDArray[np.float32], count: int) -> NDArray:
+    """Cluster centres [k, d] of descriptors [n, d] by spherical k-means; k is `count`, or n.
+
+    The descriptors come in random order: the first are the first centres.
+    """
     words = unit_length(descriptors[:count])
     for _ in range(KMEANS_ITERATIONS):
         nearest = (descriptors @ words.T).argmax(axis=1)

@@ -25,7 +25,6 @@ VOCABULARIES = 3
 HALF_WORDS = 128
 # Of all vocabularies together; a sketch numbers them in 16 bits.
 WORD_LIMIT = VOCABULARIES * HALF_WORDS**2
-KMEANS_SAMPLE = 100_000
 KMEANS_ITERATIONS = 10
 # How much more a word counts whose bits agree; below half of them it counts nothing.
 SELECTIVITY = 5
@@ -87,14 +86,13 @@ class MatchKernel:
 
     @classmethod
     def fit(cls, descriptors: NDArray[np.float32], rng: np.random.Generator) -> MatchKernel:
-        """Measure the vocabularies on descriptors [n, d], n > 0, d > 1."""
+        """Measure the vocabularies on descriptors [n, d] in random order, n > 0, d > 1."""
         size = descriptors.shape[1]
-        sample = descriptors[rng.permutation(len(descriptors))[:KMEANS_SAMPLE]]
         axes, words = [], []
         for _ in range(VOCABULARIES):
             turned = np.linalg.qr(rng.normal(size=(size, size)))[0][:, : size // 2 * 2]
             axes.append(turned.astype(np.float32))
-            halves = np.split(sample @ axes[-1], 2, axis=1)
+            halves = np.split(descriptors @ axes[-1], 2, axis=1)
             words.append([_words(half) for half in halves])
         return cls(np.stack(axes), np.array(words))
 

@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 # Up to here every image is compared (`auto`), and the nearest are found without an index.
 EXHAUSTIVE_UP_TO = 20_000
 
-# Images that an aggregation is measured on; some 100 KB of memory each.
+# Images that an aggregation is measured on; some 150 KB of memory each.
 SAMPLE_IMAGES = 2_000
 # Measured anew when the table has grown so many times, until the sample is full.
 GROWTH = 10
