@@ -31,8 +31,8 @@ from landmark_airflow import RunLink
 
 LANDMARKS = Asset("landmarks")
 
-# TensorFlow uses every core by itself; a second process fills the gaps. More for more machines.
-BATCHES_AT_ONCE = int(os.environ.get("LANDMARK_BATCHES_AT_ONCE", "2"))
+# One on each core is faster than one on all of them. Each takes some 1.1 GB.
+BATCHES_AT_ONCE = int(os.environ.get("LANDMARK_BATCHES_AT_ONCE", os.cpu_count() or 1))
 
 
 @dag(
@@ -64,6 +64,7 @@ def landmark_index() -> None:
     def plan_sweep(run_id: str, params: dict[str, Any]) -> list[dict[str, int]]:
         """Compare the bucket with the table; return the batches to extract."""
         from airflow.sdk.configuration import conf
+        from dask.system import CPU_COUNT
 
         from landmark import extraction, ingest, registry
         from landmark_airflow import landmark
@@ -82,14 +83,18 @@ def landmark_index() -> None:
                 max_batches=conf.getint("core", "max_map_length"),
                 retry_failures=params["retry_failures"],
             )
-            return [{"batch": batch, "images": images} for batch, images in enumerate(batches)]
+            at_once = min(BATCHES_AT_ONCE, len(batches))
+            return [
+                {"batch": batch, "images": images, "threads": max(1, CPU_COUNT // at_once)}
+                for batch, images in enumerate(batches)
+            ]
 
     @task(
         execution_timeout=timedelta(hours=6),
         max_active_tis_per_dagrun=BATCHES_AT_ONCE,
         map_index_template="{{ batch_name }}",
     )
-    def extract_batch(batch: int, images: int, run_id: str) -> int:
+    def extract_batch(batch: int, images: int, threads: int, run_id: str) -> int:
         """Extract the features of one batch; every image is committed by itself."""
         from airflow.sdk import get_current_context
 
@@ -99,7 +104,8 @@ def landmark_index() -> None:
 
         get_current_context()["batch_name"] = f"batch {batch + 1}, {images} images"
         with landmark() as (settings, store, s3):
-            extractor = extraction.load_extractor(registry.sweep_model(store, settings, run_id))
+            model = registry.sweep_model(store, settings, run_id)
+            extractor = extraction.load_extractor(model, threads)
             started = time.monotonic()
             settled = ingest.extract_batch(store, s3, extractor, run_id, batch)
             send_batch(settled, time.monotonic() - started)

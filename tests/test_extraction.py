@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import pickle
 import shutil
 import socket
 import subprocess
@@ -20,6 +21,7 @@ from PIL import Image
 
 import models
 from landmark import extraction
+from landmark.benchmark import GALLERY
 from landmark.errors import LandmarkError, UnusableImage
 from landmark.extraction import ModelConfig, load_extractor, resolve_model
 from landmark.settings import Settings
@@ -283,7 +285,7 @@ def test_a_model_is_loaded_once_a_process(hub_model, monkeypatch):
     loads = []
     original = extraction._load_saved_model
     monkeypatch.setattr(
-        extraction, "_load_saved_model", lambda handle: (loads.append(handle), original(handle))[1]
+        extraction, "_load_saved_model", lambda *model: (loads.append(model), original(*model))[1]
     )
     model = config(hub_model, max_features=11)
     barrier = threading.Barrier(4)
@@ -297,6 +299,31 @@ def test_a_model_is_loaded_once_a_process(hub_model, monkeypatch):
     assert len(loads) == 1
     assert all(extractor is extractors[0] for extractor in extractors)
     assert extractors[0].model == model
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_features_are_the_same_bytes_by_any_number_of_threads(bundled_model, threads):
+    code = (
+        "import sys; from landmark.extraction import load_extractor; import pickle\n"
+        "model, threads, data = pickle.load(sys.stdin.buffer)\n"
+        "found = load_extractor(model, threads).extract(data, 'image')\n"
+        "import tensorflow as tf\n"
+        "assert tf.config.threading.get_intra_op_parallelism_threads() == threads\n"
+        "pickle.dump(found, sys.stdout.buffer)"
+    )
+    data = min(GALLERY.rglob("*.jpg")).read_bytes()
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        input=pickle.dumps((bundled_model, threads, data)),
+        stdout=subprocess.PIPE,
+        check=True,
+        timeout=120,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    by_threads, alone = pickle.loads(ran.stdout), load_extractor(bundled_model).extract(data, "x")
+    assert len(alone) > 100
+    for one in ("locations", "descriptors", "scales", "attention"):
+        assert getattr(by_threads, one).tobytes() == getattr(alone, one).tobytes()
 
 
 def test_threads_share_an_extractor(hub_model):

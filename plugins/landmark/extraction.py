@@ -149,8 +149,15 @@ class Extractor:
             raise UnusableImage(f"{name}: the model refuses it ({reason})") from error
 
 
-def load_extractor(model: ModelConfig) -> Extractor:
+def load_extractor(model: ModelConfig, threads: int | None = None) -> Extractor:
     """The model, loaded once a process (5-10 s for TensorFlow's import, then the model).
+
+    Parameters
+    ----------
+    model : ModelConfig
+    threads : int, optional
+        That compute at once; by default one for each core. The first call of a process decides.
+        Features are the same bytes, whatever their number.
 
     Raises
     ------
@@ -159,11 +166,11 @@ def load_extractor(model: ModelConfig) -> Extractor:
         files are not those that `model.fingerprint` was taken of, here or on another machine.
     """
     with _loading:
-        return _load_extractor(model, model.fingerprint)
+        return _load_extractor(model, model.fingerprint, threads)
 
 
 @lru_cache(maxsize=2)  # two, for a comparison of models
-def _load_extractor(model: ModelConfig, fingerprint: str) -> Extractor:
+def _load_extractor(model: ModelConfig, fingerprint: str, threads: int | None) -> Extractor:
     # The fingerprint is part of the key, so that a long-lived worker notices a model trained anew.
     if model.directory and not model.directory.is_dir():
         raise LandmarkError(
@@ -176,12 +183,12 @@ def _load_extractor(model: ModelConfig, fingerprint: str) -> Extractor:
             f"model {model.handle}: is {found} on {socket.gethostname()} but {fingerprint} where "
             f"the work was given out; put the same files on every machine"
         )
-    network = find_network(_load_saved_model(model.handle), model)
+    network = find_network(_load_saved_model(model.handle, threads), model)
     pca = load_pca(model.pca_directory) if model.pca_directory else None
     return Extractor(model, network, pca)
 
 
-def _load_saved_model(handle: str) -> Any:
+def _load_saved_model(handle: str, threads: int | None) -> Any:
     # Read once, by the import. Level 2 would still report, as an error, that there is no GPU.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # Of tensorflow_hub's import, in every task's log; requirements.in holds setuptools below 81.
@@ -192,6 +199,7 @@ def _load_saved_model(handle: str) -> Any:
     with suppress(RuntimeError):  # TensorFlow runs already
         # As of two graphs at once: two convolutions of one, such as of two scales.
         tf.config.threading.set_inter_op_parallelism_threads(1)
+        tf.config.threading.set_intra_op_parallelism_threads(threads or 0)
     for gpu in tf.config.list_physical_devices("GPU"):
         with suppress(RuntimeError):  # set up by someone else already
             tf.config.experimental.set_memory_growth(gpu, True)

@@ -6,12 +6,17 @@ import gc
 import hashlib
 import itertools
 import logging
+import multiprocessing
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import psycopg
+from dask.system import CPU_COUNT
 
 from landmark.errors import LandmarkError
 from landmark.extraction import Extractor, ModelConfig, load_extractor
@@ -19,6 +24,9 @@ from landmark.images import decode_image
 from landmark.ingest import extract_batch, finish_sweep, plan_sweep
 from landmark.memory import watched_memory
 from landmark.store import Store
+
+if TYPE_CHECKING:
+    from stack.s3 import S3
 
 logger = logging.getLogger(__name__)
 
@@ -37,9 +45,10 @@ def measure_ingest(model: ModelConfig, files: Sequence[Path], keys: int) -> dict
     Returns
     -------
     dict
-        ``ratio``: images a second from S3 into Postgres over those of the bare model on decoded
-        images. ``peak_mb``: the most memory of the process and what it starts meanwhile.
-        ``plans``: a dict for each case.
+        ``ratio``: images a second from S3 into Postgres, a batch on each core, over those of the
+        bare model on decoded images, which uses all cores by itself. ``ratio_to_one_per_core``:
+        over those of as many bare models as there are cores, a thread each. ``peak_mb``: the most
+        memory of a process that extracts, with its decoders. ``plans``: a dict for each case.
 
     Raises
     ------
@@ -57,62 +66,106 @@ def measure_ingest(model: ModelConfig, files: Sequence[Path], keys: int) -> dict
         plans = _measure_plans(Store(postgres.create_database("planned")), keys)
         with start_s3() as s3:
             store = Store(postgres.create_database("extracted"))
-            throughput = _measure_throughput(store, s3.client(), load_extractor(model), files)
+            throughput = _measure_throughput(store, s3, model, files)
     return {**throughput, "keys": keys, "plans": plans}
 
 
 def _measure_throughput(
-    store: Store, client: Any, extractor: Extractor, files: Sequence[Path]
+    store: Store, s3: S3, model: ModelConfig, files: Sequence[Path]
 ) -> dict[str, Any]:
-    """A batch and the bare model in turn, so that both meet the same machine."""
+    """Batches at once as `landmark_index` has them, and the bare model, in turn.
+
+    So that all meet the same machine: a round of batches, then their images once more.
+    """
     store.migrate()
     prefix = "s3://landmark/images/"
     paths = {}
     for number, file in enumerate(files):
         key = f"{number:06d}{file.suffix.lower()}"
-        client.put_object(Bucket="landmark", Key=f"images/{key}", Body=file.read_bytes())
+        s3.client().put_object(Bucket="landmark", Key=f"images/{key}", Body=file.read_bytes())
         paths[prefix + key] = file
     batches = plan_sweep(
-        store, client, SWEEP, extractor.model.fingerprint, prefix, "s3://none/", MAX_BATCHES
+        store, s3.client(), SWEEP, model.fingerprint, prefix, "s3://none/", MAX_BATCHES
     )
-    seconds = {"model": 0.0, "batch": 0.0}
-    peaks: list[dict[str, float]] = []
+    cores = CPU_COUNT
+    seconds = dict.fromkeys(["model", "models", "batches"], 0.0)
+    peaks: list[float] = []
+    spawn = multiprocessing.get_context("spawn")
+    all_ready = spawn.Barrier(cores)
+    with (
+        spawn.Pool(1, _load, (model, None, spawn.Barrier(1))) as whole,
+        spawn.Pool(cores, _load, (model, 1, all_ready)) as each,
+        watched_memory() as most,
+    ):
+        whole.apply(_wait_for_all)
+        each.map(_wait_for_all, [None] * cores, chunksize=1)
 
-    def run_model(batch_files: Sequence[Path]) -> None:
-        side_px = extractor.model.max_image_size_px
-        decoded = [decode_image(f.read_bytes(), str(f), side_px).pixels for f in batch_files]
-        extractor.network(decoded[0], extractor.model)  # nothing timed is a first time
-        started = time.perf_counter()
-        for pixels in decoded:
-            extractor.network(pixels, extractor.model)
-        seconds["model"] += time.perf_counter() - started
+        def run_model(images: list[Path]) -> None:
+            seconds["model"] += whole.apply(_seconds_bare, [images])
+            parts = [images[core::cores] for core in range(cores)]
+            seconds["models"] += max(each.map(_seconds_bare, parts, chunksize=1))
 
-    def run_batch(batch: int) -> None:
-        gc.collect()
-        with watched_memory() as most:
+        def run_batches(numbers: Sequence[int]) -> None:
             started = time.perf_counter()
-            extract_batch(store, client, extractor, SWEEP, batch)
-            seconds["batch"] += time.perf_counter() - started
-        peaks.append(most)
+            extract = partial(_extract_batch, store, s3)
+            peaks.extend(each.map(extract, numbers, chunksize=1))
+            seconds["batches"] += time.perf_counter() - started
 
-    for batch, images in enumerate(batches):
-        batch_files = [paths[entry.path] for entry in store.unsettled(SWEEP, batch)]
-        if batch % 2:  # the second of the two meets images that the model has met
-            run_batch(batch)
-        run_model(batch_files)
-        if not batch % 2:
-            run_batch(batch)
-        logger.info("batch %d of %d, %d images, measured", batch + 1, len(batches), images)
-    sweep = finish_sweep(store, SWEEP)
+        for first in range(0, len(batches), cores):
+            numbers = range(first, min(first + cores, len(batches)))
+            images = [
+                paths[one.path] for number in numbers for one in store.unsettled(SWEEP, number)
+            ]
+            # Every second time it is the batches that meet images which were read just now.
+            turns = [partial(run_model, images), partial(run_batches, numbers)]
+            for turn in turns if first // cores % 2 else reversed(turns):
+                turn()
+            logger.info("batch %d of %d measured", numbers[-1] + 1, len(batches))
     return {
-        "ratio": seconds["model"] / seconds["batch"],
+        "ratio": seconds["model"] / seconds["batches"],
+        "ratio_to_one_per_core": seconds["models"] / seconds["batches"],
         "images": len(files),
-        "indexed": sweep.indexed,
+        "indexed": finish_sweep(store, SWEEP).indexed,
         "model_images_per_second": len(files) / seconds["model"],
-        "images_per_second": len(files) / seconds["batch"],
-        "peak_mb": max(most["process"] for most in peaks),
-        "peak_postgres_mb": max(most["postgres"] for most in peaks),
+        "one_per_core_images_per_second": len(files) / seconds["models"],
+        "images_per_second": len(files) / seconds["batches"],
+        "peak_mb": max(peaks),
+        "peak_postgres_mb": most["postgres"],
     }
+
+
+# What a process of the pools has loaded, and where it waits for the others.
+_loaded: tuple[Extractor, Barrier]
+
+
+def _load(model: ModelConfig, threads: int | None, all_ready: Barrier) -> None:
+    global _loaded
+    extractor = load_extractor(model, threads)
+    extractor.network(np.full((256, 256, 3), 128, np.uint8), model)  # the first takes longest
+    _loaded = extractor, all_ready
+
+
+def _wait_for_all(_: None = None) -> None:
+    _loaded[1].wait()
+
+
+def _seconds_bare(files: Sequence[Path]) -> float:
+    """Seconds that the model takes for images that are decoded already."""
+    extractor, all_ready = _loaded
+    side_px = extractor.model.max_image_size_px
+    decoded = [decode_image(f.read_bytes(), str(f), side_px).pixels for f in files]
+    all_ready.wait()
+    started = time.perf_counter()
+    for pixels in decoded:
+        extractor.network(pixels, extractor.model)
+    return time.perf_counter() - started
+
+
+def _extract_batch(store: Store, s3: S3, batch: int) -> float:
+    """Extract a batch; return the most megabytes that this process and its decoders took."""
+    with watched_memory() as most:
+        extract_batch(store, s3.client(), _loaded[0], SWEEP, batch)
+    return most["process"]
 
 
 class SyntheticBucket:
@@ -224,11 +277,12 @@ def _measure_plans(store: Store, keys: int) -> list[dict[str, Any]]:
 def to_table(figures: dict[str, Any]) -> str:
     """The figures as tables in Markdown."""
     lines = [
-        "| images | bare model, images/s | S3 to Postgres, images/s | ratio | process, MB |"
-        " Postgres, MB |",
-        "|---" * 6 + "|",
+        "| images | bare model on all cores, images/s | one on each core | S3 to Postgres |"
+        " of all cores | of one on each | process, MB | Postgres, MB |",
+        "|---" * 8 + "|",
         f"| {figures['images']:,} | {figures['model_images_per_second']:.2f} |"
-        f" {figures['images_per_second']:.2f} | {figures['ratio']:.2f} |"
+        f" {figures['one_per_core_images_per_second']:.2f} | {figures['images_per_second']:.2f} |"
+        f" {figures['ratio']:.2f} | {figures['ratio_to_one_per_core']:.2f} |"
         f" {figures['peak_mb']:.0f} | {figures['peak_postgres_mb']:.0f} |",
         "",
         f"Plans against {figures['keys']:,} rows:",
