@@ -50,20 +50,19 @@ class Sketch(NamedTuple):
 
 
 class Sketches:
-    """Those of many images as an inverted file: of each word, who shows it.
+    """Those of many images, one after the other.
 
     Parameters
     ----------
     sketches : sequence of Sketch
+        At least one.
     """
 
     def __init__(self, sketches: Sequence[Sketch]) -> None:
         self.sizes = np.array([len(sketch.words) for sketch in sketches])
-        words = np.concatenate([sketch.words for sketch in sketches])
-        order = np.argsort(words, kind="stable")
-        self.starts = np.r_[0, np.bincount(words, minlength=WORD_LIMIT).cumsum()]
-        self.bits = np.concatenate([sketch.bits for sketch in sketches])[order]
-        self.owners = np.repeat(np.arange(len(sketches), dtype=np.int32), self.sizes)[order]
+        self.words = np.concatenate([sketch.words for sketch in sketches])
+        self.bits = np.concatenate([sketch.bits for sketch in sketches])
+        self.owners = np.repeat(np.arange(len(sketches), dtype=np.int32), self.sizes)
 
     def __len__(self) -> int:
         return len(self.sizes)
@@ -120,16 +119,25 @@ class MatchKernel:
         bits = np.frombuffer(data, "<u8", offset=2 * count).reshape(count, self._numbers)
         return Sketch(np.frombuffer(data, "<u2", count), bits)
 
-    def similarities(self, sketch: Sketch, others: Sketches) -> NDArray[np.float32]:
-        """How alike an image is to each of others, [n]; 0 if they show nothing in common."""
-        starts = others.starts[sketch.words]
-        counts = others.starts[sketch.words.astype(int) + 1] - starts
-        # Who shows the first word, then who shows the next.
-        shared = np.arange(counts.sum()) + np.repeat(starts - counts.cumsum() + counts, counts)
-        differ = np.bitwise_count(np.repeat(sketch.bits, counts, axis=0) ^ others.bits[shared])
+    def similarities(self, known: Sketches, others: Sketches) -> NDArray[np.float32]:
+        """How alike each of others is to the most alike of known images, [n]; 0 if to none."""
+        # An inverted file of the known ones, which are few, so that the others are only passed
+        # once: of each word, who shows it.
+        order = np.argsort(known.words, kind="stable")
+        counts = np.bincount(known.words, minlength=WORD_LIMIT)
+        starts = counts.cumsum() - counts
+        shared = np.flatnonzero((counts > 0)[others.words])
+        words = others.words[shared]
+        counts, starts = counts[words], starts[words]
+        # Each of the other images' words that somebody shows, with the first who does, the next...
+        ours = order[np.arange(counts.sum()) + np.repeat(starts - counts.cumsum() + counts, counts)]
+        theirs = np.repeat(shared, counts)
+        differ = np.bitwise_count(known.bits[ours] ^ others.bits[theirs])
         weights = self._weights[differ.sum(axis=1)]
-        sums = np.bincount(others.owners[shared], weights, minlength=len(others))
-        return (sums / np.sqrt(np.maximum(others.sizes, 1))).astype(np.float32)
+        pairs = others.owners[theirs] * len(known) + known.owners[ours]
+        sums = np.bincount(pairs, weights, minlength=len(others) * len(known))
+        most = sums.reshape(len(others), len(known)).max(axis=1)
+        return (most / np.sqrt(np.maximum(others.sizes, 1))).astype(np.float32)
 
     @property
     def _k(self) -> int:

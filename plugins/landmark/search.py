@@ -8,7 +8,7 @@ from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Se
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
 from functools import cached_property
-from itertools import islice, pairwise
+from itertools import cycle, islice, pairwise
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
@@ -19,6 +19,7 @@ from landmark import registry
 from landmark.errors import LandmarkError
 from landmark.features import LocalFeatures
 from landmark.matching import QueryDescriptors, putative_matches, whole_numbers
+from landmark.memory import keep_freed_memory
 from landmark.models import DELF_DEFAULTS
 from landmark.progress import Progress
 from landmark.ranking import MIN_INLIERS, Match, TopK, verdict
@@ -43,6 +44,9 @@ MATCH_BYTES = 300
 
 # Each holds up to 50 MB of candidates.
 SHORTLISTS_AT_ONCE = 4
+
+# The home of tasks while there is no worker: the first that comes takes them.
+ANYWHERE = ""
 
 # Between two looks for results of tasks.
 POLL_S = 0.01
@@ -460,18 +464,7 @@ class _Tasks:
             return
         workers = sorted(client.scheduler_info()["workers"])
         homes = preferred_workers([partition.block for partition in partitions], workers)
-        tasks = []
-        for worker in workers:
-            own = [part for part, home in zip(partitions, homes, strict=True) if home == worker]
-            tasks += client.map(
-                _rank_partition,
-                own,
-                workers=[worker],
-                allow_other_workers=True,
-                pure=False,
-                **options,
-            )
-        self._take_in(tasks)
+        self._take_in(self._at_home(homes, partitions))
 
     def rank_some(self, wanted: Mapping[int, Sequence[int]]) -> None:
         """Compare images of some ids with those queries that want them, each image read once.
@@ -485,12 +478,27 @@ class _Tasks:
             return
         pairs = sum(len(numbers) for numbers in wanted.values())
         self._progress.total = max(self._progress.total, self._progress.done + pairs)
-        workers = len(self._client.scheduler_info()["workers"])
-        partitions = _partitioned(sorted(wanted), workers)
+        workers = sorted(self._client.scheduler_info()["workers"])
+        partitions = _partitioned(sorted(wanted), len(workers))
         lists = [{row: wanted[row] for row in part.ids} for part in partitions]
-        self._take_in(
-            self._client.map(_rank_partition, partitions, lists, pure=False, **self._options)
-        )
+        # Left to itself, Dask gives all of so few tasks to the worker that holds the queries.
+        homes = list(islice(cycle(workers or [ANYWHERE]), len(partitions)))
+        self._take_in(self._at_home(homes, partitions, lists))
+
+    def _at_home(self, homes: Sequence[str], *parts: Sequence[Any]) -> list[Future]:
+        """Submit a task for each of `homes`; another worker takes it only if it would idle."""
+        tasks: list[Future] = []
+        for worker in sorted(set(homes)):
+            own = [part for home, *part in zip(homes, *parts, strict=True) if home == worker]
+            tasks += self._client.map(
+                _rank_partition,
+                *zip(*own, strict=True),
+                workers=None if worker == ANYWHERE else [worker],
+                allow_other_workers=True,
+                pure=False,
+                **self._options,
+            )
+        return tasks
 
     def _take_in(self, tasks: Sequence[Future]) -> None:
         compared = verified = 0
@@ -592,6 +600,7 @@ def _rank_partition(
     wanted : mapping, optional
         Of each id the numbers of the queries that it is compared with; by default all.
     """
+    keep_freed_memory()
     if code != CODE_VERSION:
         raise LandmarkError(
             f"a worker that joined during the search runs Landmark {CODE_VERSION} instead of "

@@ -45,6 +45,8 @@ INDEX_MEMORY_MB = 1536
 # Of the nearest by global descriptor so many are put in the order of the match kernel, which says
 # more: some 20 KB of memory each.
 CANDIDATES = 2_000
+# What comparing these takes stays within a processor's cache.
+COMPARED_AT_ONCE = 64
 
 # It is taken in rounds. What a round verifies, with at least `MIN_INLIERS`, is the same place seen
 # otherwise, and helps the next round to find more of it (query expansion: Chum et al., "Total
@@ -249,29 +251,33 @@ class _Candidates:
 
     def add(self, sketches: list[tuple[int, bytes]]) -> None:
         """Take in further images, the nearest by global descriptor first."""
-        if not sketches:
-            return
-        ids = [number for number, _ in sketches]
-        part = Sketches([self._kernel.read(data) for _, data in sketches])
-        alike = np.zeros(len(part), np.float32)
-        self._parts.append((ids, part, alike))
-        self.ids.update(ids)
-        for sketch in self._known.values():
-            np.maximum(alike, self._kernel.similarities(sketch, part), out=alike)
+        for first in range(0, len(sketches), COMPARED_AT_ONCE):
+            some = sketches[first : first + COMPARED_AT_ONCE]
+            ids = [number for number, _ in some]
+            part = Sketches([self._kernel.read(data) for _, data in some])
+            self._parts.append((ids, part, np.zeros(len(part), np.float32)))
+            self.ids.update(ids)
+            self._compare([*self._known.values()], self._parts[-1:])
 
     def in_order(self, known: list[bytes]) -> list[int]:
         """All of them, those most like one of the images `known` by now first."""
-        for data in known:
-            if data in self._known:
-                continue
-            self._known[data] = sketch = self._kernel.read(data)
-            for _, part, alike in self._parts:
-                np.maximum(alike, self._kernel.similarities(sketch, part), out=alike)
+        new = {data: self._kernel.read(data) for data in known if data not in self._known}
+        self._known |= new
+        self._compare([*new.values()], self._parts)
         if not self._parts:
             return []
         ids = np.concatenate([ids for ids, _, _ in self._parts])
         alike = np.concatenate([alike for _, _, alike in self._parts])
         return ids[np.argsort(-alike, kind="stable")].tolist()
+
+    def _compare(
+        self, known: list[Sketch], parts: list[tuple[list[int], Sketches, NDArray[np.float32]]]
+    ) -> None:
+        if not known:
+            return
+        together = Sketches(known)
+        for _, part, alike in parts:
+            np.maximum(alike, self._kernel.similarities(together, part), out=alike)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
