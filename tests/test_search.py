@@ -281,26 +281,26 @@ def test_many_queries_read_the_table_once(table, dask_client, queries, mode):
             )
             return rows.fetchone()[0]
 
-    def blocks_read(read) -> int:
+    def blocks_read(asked) -> int:
         before = blocks()
-        read()
+        list(rank_table(table, dask_client, MODEL, asked, 100, **options))
         return blocks() - before
 
-    def features_read(asked) -> int:
-        read = blocks_read(
-            lambda: list(rank_table(table, dask_client, MODEL, asked, 100, **options))
-        )
-        return read - len(asked) * sketches
-
-    # Which are small, and read for each query.
-    ids = [number for part in table.partitions(MODEL, 64) for number in part.ids]
-    sketches = blocks_read(lambda: table.sketches(ids)) if mode == "shortlist" else 0
     # Queries of one place: their lists are about the same.
     asked = [Query(f"s3://b/{number}", queries[0].features) for number in range(8)]
-    once = features_read(asked[:1])
-    # Of shortlists, `SHORTLISTS_AT_ONCE` queries share what they read.
-    most = 2 if mode == "exhaustive" else len(asked) / 2
-    assert once > 0 and features_read(asked) < most * once
+    once = blocks_read(asked[:1])
+    assert once > 0 and blocks_read(asked) < 2 * once
+
+
+def test_every_worker_has_its_part_of_a_round(table, dask_client, queries):
+    """Which Dask would give to the one that holds the queries."""
+    dask_client.get_task_stream()
+    before = time.time()
+    rank_alone(table, dask_client, MODEL, queries[0], 100, mode="shortlist", shortlist=20)
+    tasks = dask_client.get_task_stream(start=before)
+    ranked = [task["worker"] for task in tasks if task["key"].startswith("_rank_partition")]
+    workers = dask_client.scheduler_info()["workers"]
+    assert min(ranked.count(worker) for worker in workers) >= 1
 
 
 def test_a_query_that_cannot_be_searched_for_leaves_the_others(store, dask_client, make_view):

@@ -26,7 +26,7 @@ from landmark.ranking import MIN_INLIERS, Match, TopK, verdict
 from landmark.report import SearchResult, read_query
 from landmark.row_cache import ROWS
 from landmark.searches import Search
-from landmark.shortlist import EXHAUSTIVE_UP_TO, EXPANDED_BY, ROUNDS, Shortlist
+from landmark.shortlist import EXHAUSTIVE_UP_TO, EXPANDED_BY, ROUNDS, Shortlist, SketchCache
 from landmark.store import NumberedAggregation, Partition, Store, StoredImage
 from landmark.verification import Verification, VerificationParameters, verify
 from landmark.workers import CODE_VERSION, preferred_workers
@@ -331,6 +331,7 @@ class _Table:
     def __init__(self, store: Store, model: str, worker_store: Store | None) -> None:
         self.store, self.model = store, model
         self.worker_store = replace(worker_store or store, snapshot=store.snapshot)
+        self.sketches = SketchCache(store)
 
     @cached_property
     def aggregations(self) -> list[NumberedAggregation]:
@@ -398,7 +399,13 @@ def _begin(
                 # It wants to know of the place's surest images, whatever the result may list.
                 search.best = TopK(max(top_k, EXPANDED_BY), min(min_inliers, MIN_INLIERS))
                 search.nearest = Shortlist(
-                    store, model, query.features, query.path, shortlist, table.aggregations
+                    store,
+                    model,
+                    query.features,
+                    query.path,
+                    shortlist,
+                    table.aggregations,
+                    table.sketches,
                 )
             begun.append(search)
         except LandmarkError as error:

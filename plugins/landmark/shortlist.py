@@ -26,6 +26,7 @@ from landmark.features import LocalFeatures
 from landmark.match_kernel import MatchKernel, Sketch, Sketches
 from landmark.progress import Progress
 from landmark.ranking import Match
+from landmark.row_cache import RowCache
 from landmark.store import Description, NumberedAggregation, Store
 
 logger = logging.getLogger(__name__)
@@ -45,6 +46,8 @@ INDEX_MEMORY_MB = 1536
 # Of the nearest by global descriptor so many are put in the order of the match kernel, which says
 # more: some 20 KB of memory each.
 CANDIDATES = 2_000
+# For the other queries of a pass, whose candidates may be the same.
+SKETCHES_KEPT_BYTES = 64_000_000
 # What comparing these takes stays within a processor's cache.
 COMPARED_AT_ONCE = 64
 
@@ -140,6 +143,28 @@ def _describe(store: Store, model: str, aggregation: NumberedAggregation) -> int
     return progress.done
 
 
+class SketchCache:
+    """Sketches of the table as it was at one time, for all the queries of a pass.
+
+    Each is read once, as far as `SKETCHES_KEPT_BYTES` reach.
+
+    Parameters
+    ----------
+    store : Store
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store, self._kept = store, RowCache(SKETCHES_KEPT_BYTES)
+
+    def read(self, ids: Sequence[int]) -> dict[int, bytes]:
+        """Of images that have one, by id."""
+        held = self._kept.find(None, dict.fromkeys(ids))
+        new = self._store.sketches([number for number in ids if number not in held])
+        for number, sketch in new.items():
+            self._kept.keep(None, number, None, sketch, len(sketch))
+        return held | new
+
+
 class Shortlist:
     """The images most like a query, taken round by round.
 
@@ -154,6 +179,8 @@ class Shortlist:
         That are taken in all, from each list.
     aggregations : sequence of NumberedAggregation, optional
         The model's, where they are known already.
+    sketches : SketchCache, optional
+        One for all the queries of a pass.
 
     Raises
     ------
@@ -169,7 +196,9 @@ class Shortlist:
         query_path: str,
         images: int,
         aggregations: Sequence[NumberedAggregation] | None = None,
+        sketches: SketchCache | None = None,
     ) -> None:
+        sketches = sketches or SketchCache(store)
         found = store.aggregations(model) if aggregations is None else aggregations
         if not found:
             raise LandmarkError(
@@ -183,7 +212,9 @@ class Shortlist:
                 raise LandmarkError(
                     f"{query_path}: no global descriptor; search with mode=exhaustive"
                 )
-            self._lists.append(_List(store, model, query_path, images, aggregation, description))
+            self._lists.append(
+                _List(store, sketches, model, query_path, images, aggregation, description)
+            )
 
     def take(self, images: int, sure: Sequence[Match] = ()) -> list[int]:
         """Ids of the next `images` of each list, ascending.
@@ -203,12 +234,14 @@ class _List:
     def __init__(
         self,
         store: Store,
+        sketches: SketchCache,
         model: str,
         query_path: str,
         images: int,
         aggregation: NumberedAggregation,
         query: Description,
     ) -> None:
+        self._sketches = sketches
         self._store, self._model, self._query_path = store, model, query_path
         self._images, self._aggregation, self._query = images, aggregation, query
         self._candidates = _Candidates(aggregation.kernel) if aggregation.kernel else None
@@ -234,7 +267,7 @@ class _List:
         wanted = max(wanted, CANDIDATES)
         near = self._store.nearest(self._aggregation, vector, wanted, self._query_path)
         new = [number for number in near[:CANDIDATES] if number not in self._candidates.ids]
-        sketches = self._store.sketches(new)
+        sketches = self._sketches.read(new)
         self._candidates.add([(number, sketches[number]) for number in new])
         first = self._candidates.in_order([one.sketch for one in known if one.sketch])
         return first + [number for number in near if number not in self._candidates.ids]
