@@ -17,7 +17,7 @@ from landmark.cluster import open_client
 from landmark.connections import close_idle
 from landmark.errors import LandmarkError
 from landmark.features import LocalFeatures
-from landmark.memory import peak_mb, reset_peak
+from landmark.memory import keep_freed_memory, peak_mb, reset_peak
 from landmark.ranking import MIN_INLIERS
 from landmark.report import SearchResult
 from landmark.search import MatchingParameters, Query, rank_alone, rank_images
@@ -166,6 +166,7 @@ def _search(
 
 def _seconds_alone(store: Store, query: LocalFeatures, parameters: MatchingParameters) -> float:
     """Seconds an image on this core alone, from memory: nothing but comparing."""
+    keep_freed_memory()  # as workers do
     partitions = store.partitions(bulk.MODEL, COMPARED_ALONE)
     # The last rows: other places, as nearly all are.
     images = list(store.read_partition(bulk.MODEL, partitions[-1].ids))
