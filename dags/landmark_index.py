@@ -31,8 +31,8 @@ from landmark_airflow import RunLink
 
 LANDMARKS = Asset("landmarks")
 
-# One on each core is faster than one on all of them. Each takes some 1.1 GB.
-BATCHES_AT_ONCE = int(os.environ.get("LANDMARK_BATCHES_AT_ONCE", os.cpu_count() or 1))
+# They share the cores: one on each is faster than one on all of them. `make up` sets how many.
+BATCHES_AT_ONCE = int(os.environ.get("LANDMARK_BATCHES_AT_ONCE", "2"))
 
 
 @dag(

@@ -10,6 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import psutil
+from dask.system import CPU_COUNT
+
 from stack.net import HOST
 from stack.postgres import ROLES, Postgres
 from stack.s3 import BUCKET, CLIENT_CONFIG, S3, s3_client
@@ -26,6 +29,9 @@ PREFERRED_PORTS = {
 UI_USER = "admin"
 CONN_POSTGRES = "AIRFLOW_CONN_LANDMARK_POSTGRES"
 CONN_S3 = "AIRFLOW_CONN_LANDMARK_S3"
+BATCHES_AT_ONCE = "LANDMARK_BATCHES_AT_ONCE"
+#: Of a process that extracts, with its decoders.
+BATCH_BYTES = 1_100_000_000
 
 
 @dataclass(frozen=True)
@@ -82,6 +88,7 @@ def landmark_variables(addresses: Addresses) -> dict[str, str]:
         "LANDMARK_RESULTS": f"s3://{BUCKET}/results/",
         "LANDMARK_UPLOADS": f"s3://{BUCKET}/uploads/",
         "LANDMARK_DASK": addresses.dask,
+        BATCHES_AT_ONCE: str(_batches_at_once()),
         CONN_POSTGRES: json.dumps(
             {
                 "conn_type": "postgres",
@@ -108,6 +115,12 @@ def landmark_variables(addresses: Addresses) -> dict[str, str]:
     return {name: os.environ.get(name) or value for name, value in variables.items()}
 
 
+def _batches_at_once() -> int:
+    """One on each core, as far as half of the memory reaches; what the user has set wins."""
+    fitting = psutil.virtual_memory().total // 2 // BATCH_BYTES
+    return int(os.environ.get(BATCHES_AT_ONCE) or max(1, min(CPU_COUNT, fitting)))
+
+
 def airflow_variables(addresses: Addresses) -> dict[str, str]:
     """Return Airflow's configuration: all on 127.0.0.1, small, and quick to notice new work."""
     state, postgres = addresses.state, addresses.postgres
@@ -118,7 +131,8 @@ def airflow_variables(addresses: Addresses) -> dict[str, str]:
             f"postgresql+psycopg2://airflow:{password}@{HOST}:{postgres.port}/airflow"
         ),
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
-        "AIRFLOW__CORE__PARALLELISM": "4",
+        # Searches have tasks of their own beside a sweep's.
+        "AIRFLOW__CORE__PARALLELISM": str(_batches_at_once() + 2),
         "AIRFLOW__CORE__DAGS_FOLDER": str(REPOSITORY / "dags"),
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(REPOSITORY / "plugins"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
