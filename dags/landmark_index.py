@@ -83,9 +83,9 @@ def landmark_index() -> None:
                 max_batches=conf.getint("core", "max_map_length"),
                 retry_failures=params["retry_failures"],
             )
-            at_once = min(BATCHES_AT_ONCE, len(batches))
+            threads = ingest.threads_per_batch(len(batches), BATCHES_AT_ONCE, CPU_COUNT)
             return [
-                {"batch": batch, "images": images, "threads": max(1, CPU_COUNT // at_once)}
+                {"batch": batch, "images": images, "threads": threads}
                 for batch, images in enumerate(batches)
             ]
 

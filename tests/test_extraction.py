@@ -301,7 +301,7 @@ def test_a_model_is_loaded_once_a_process(hub_model, monkeypatch):
     assert extractors[0].model == model
 
 
-@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("threads", [1, 8])
 def test_features_are_the_same_bytes_by_any_number_of_threads(bundled_model, threads):
     code = (
         "import sys; from landmark.extraction import load_extractor; import pickle\n"

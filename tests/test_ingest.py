@@ -15,6 +15,7 @@ from landmark.ingest import (
     find_queries,
     finish_sweep,
     plan_sweep,
+    threads_per_batch,
 )
 from landmark.search import compare
 
@@ -177,6 +178,22 @@ def test_what_airflow_cannot_map_is_said_and_taken_by_the_next_sweep(
     extract_batch(store, s3, extractor, "2", 0)
     assert finish_sweep(store, "2").indexed == 1
     assert store.count(model) == 3
+
+
+@pytest.mark.parametrize(
+    ("batches", "at_once", "cores", "threads"),
+    [
+        (0, 2, 4, 4),
+        (1, 2, 4, 4),
+        (2, 2, 4, 2),
+        (9, 2, 2, 1),
+        (9, 4, 2, 1),
+        (9, 5, 8, 2),
+        (3, 1, 2, 2),
+    ],
+)
+def test_batches_at_once_share_the_cores(batches, at_once, cores, threads):
+    assert threads_per_batch(batches, at_once, cores) == threads
 
 
 def test_images_inside_the_results_are_refused(store, s3):

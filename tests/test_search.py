@@ -4,10 +4,12 @@ import io
 import pickle
 import random
 import time
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from dask.distributed import Client, LocalCluster
 from PIL import Image
 
 from landmark.bucket import read_etag
@@ -28,7 +30,7 @@ from landmark.search import (
     rank_table,
 )
 from landmark.searches import Searches
-from landmark.shortlist import describe_table
+from landmark.shortlist import ROUNDS, describe_table
 from landmark.store import Store, StoredImage
 
 MODEL = "model-1"
@@ -294,13 +296,27 @@ def test_many_queries_read_the_table_once(table, dask_client, queries, mode):
 
 def test_every_worker_has_its_part_of_a_round(table, dask_client, queries):
     """Which Dask would give to the one that holds the queries."""
+    workers = dask_client.scheduler_info()["workers"]
     dask_client.get_task_stream()
     before = time.time()
-    rank_alone(table, dask_client, MODEL, queries[0], 100, mode="shortlist", shortlist=20)
+    shortlist = min(ROUNDS * len(workers), 40)
+    rank_alone(table, dask_client, MODEL, queries[0], 100, mode="shortlist", shortlist=shortlist)
     tasks = dask_client.get_task_stream(start=before)
-    ranked = [task["worker"] for task in tasks if task["key"].startswith("_rank_partition")]
-    workers = dask_client.scheduler_info()["workers"]
-    assert min(ranked.count(worker) for worker in workers) >= 1
+    ranked = {task["worker"] for task in tasks if task["key"].startswith("_rank_partition")}
+    assert ranked == {*workers}
+
+
+def test_a_round_waits_for_a_worker(table, queries):
+    cluster = LocalCluster(
+        n_workers=0, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0"
+    )
+    with cluster, Client(cluster) as client, ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(
+            rank_alone, table, client, MODEL, queries[0], 100, mode="shortlist", shortlist=20
+        )
+        assert not wait([waiting], timeout=1).done
+        cluster.scale(1)
+        assert waiting.result(60).images_compared == 20
 
 
 def test_a_query_that_cannot_be_searched_for_leaves_the_others(store, dask_client, make_view):

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import psutil
 from dask.system import CPU_COUNT
+from distributed.system import MEMORY_LIMIT
 
-from stack.net import HOST
+from stack.net import HOST, StackError
 from stack.postgres import ROLES, Postgres
 from stack.s3 import BUCKET, CLIENT_CONFIG, S3, s3_client
 from stack.state import REPOSITORY, State, write_private
@@ -31,7 +31,9 @@ CONN_POSTGRES = "AIRFLOW_CONN_LANDMARK_POSTGRES"
 CONN_S3 = "AIRFLOW_CONN_LANDMARK_S3"
 BATCHES_AT_ONCE = "LANDMARK_BATCHES_AT_ONCE"
 #: Of a process that extracts, with its decoders.
-BATCH_BYTES = 1_100_000_000
+BATCH_BYTES = 1_400_000_000
+#: Airflow runs no more tasks of a DAG at once, and each has eight connections to Postgres.
+MOST_BATCHES = 16
 
 
 @dataclass(frozen=True)
@@ -116,9 +118,21 @@ def landmark_variables(addresses: Addresses) -> dict[str, str]:
 
 
 def _batches_at_once() -> int:
-    """One on each core, as far as half of the memory reaches; what the user has set wins."""
-    fitting = psutil.virtual_memory().total // 2 // BATCH_BYTES
-    return int(os.environ.get(BATCHES_AT_ONCE) or max(1, min(CPU_COUNT, fitting)))
+    """One on each core, as far as half of the memory reaches; what the user has set wins.
+
+    Raises
+    ------
+    StackError
+        If that is no number.
+    """
+    asked = os.environ.get(BATCHES_AT_ONCE)
+    if asked:
+        if not asked.isdecimal() or not int(asked):
+            raise StackError(f"{BATCHES_AT_ONCE}={asked}: no number of batches; set 1 or more")
+        return int(asked)
+    if os.environ.get("LANDMARK_MODEL"):
+        return 2  # who knows how large it is
+    return max(1, min(CPU_COUNT, MEMORY_LIMIT // 2 // BATCH_BYTES, MOST_BATCHES))
 
 
 def airflow_variables(addresses: Addresses) -> dict[str, str]:

@@ -40,7 +40,7 @@ HUB_TIMEOUT_S = 20.0
 
 _loading = threading.Lock()
 # Two graphs at once end in segmentation faults where TensorFlow 2.21 uses a processor's matrix
-# tiles (3 of 4 runs of 400 images). One keeps all cores busy: two took as long.
+# tiles (3 of 4 runs of 400 images). Processes of their own may have one each.
 _computing = threading.Lock()
 
 

@@ -145,6 +145,11 @@ def finish_sweep(store: Store, sweep: str, max_failed_share: float = 1) -> Sweep
     return result
 
 
+def threads_per_batch(batches: int, at_once: int, cores: int) -> int:
+    """Threads that compute in each of some batches, so that those at once share the cores."""
+    return -(-cores // max(1, min(at_once, batches)))
+
+
 def extract_batch(store: Store, client: Any, extractor: Extractor, sweep: str, batch: int) -> int:
     """Extract what is left of a batch; every image is committed by itself, in no fixed order.
 

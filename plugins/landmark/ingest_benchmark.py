@@ -9,6 +9,8 @@ import logging
 import multiprocessing
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
@@ -21,7 +23,7 @@ from dask.system import CPU_COUNT
 from landmark.errors import LandmarkError
 from landmark.extraction import Extractor, ModelConfig, load_extractor
 from landmark.images import decode_image
-from landmark.ingest import extract_batch, finish_sweep, plan_sweep
+from landmark.ingest import extract_batch, finish_sweep, plan_sweep, threads_per_batch
 from landmark.memory import watched_memory
 from landmark.store import Store
 
@@ -33,6 +35,8 @@ logger = logging.getLogger(__name__)
 # Airflow's default of core.max_map_length.
 MAX_BATCHES = 1024
 SWEEP = "measured"
+# For another process to load its model, or to decode its images.
+LONGEST_WAIT_S = 600
 MODEL, OTHER_MODEL = "planned-1", "planned-2"
 BUCKET, KEYS_A_PAGE = "planned", 1000
 # Of these parts of a bucket one is new, one has changed, one is gone.
@@ -45,10 +49,10 @@ def measure_ingest(model: ModelConfig, files: Sequence[Path], keys: int) -> dict
     Returns
     -------
     dict
-        ``ratio``: images a second from S3 into Postgres, a batch on each core, over those of the
-        bare model on decoded images, which uses all cores by itself. ``ratio_to_one_per_core``:
-        over those of as many bare models as there are cores, a thread each. ``peak_mb``: the most
-        memory of a process that extracts, with its decoders. ``plans``: a dict for each case.
+        ``ratio``: images a second from S3 into Postgres, batches at once sharing the cores,
+        over those of the bare model on decoded images, which uses all cores by itself.
+        ``ratio_to_models_at_once``: over those of as many bare models as batches. ``peak_mb``: the
+        most memory of a process that extracts, with its decoders. ``plans``: a dict for each case.
 
     Raises
     ------
@@ -87,84 +91,98 @@ def _measure_throughput(
     batches = plan_sweep(
         store, s3.client(), SWEEP, model.fingerprint, prefix, "s3://none/", MAX_BATCHES
     )
-    cores = CPU_COUNT
+    at_once = min(CPU_COUNT, len(batches))
+    threads = threads_per_batch(len(batches), at_once, CPU_COUNT)
     seconds = dict.fromkeys(["model", "models", "batches"], 0.0)
     peaks: list[float] = []
-    spawn = multiprocessing.get_context("spawn")
-    all_ready = spawn.Barrier(cores)
-    with (
-        spawn.Pool(1, _load, (model, None, spawn.Barrier(1))) as whole,
-        spawn.Pool(cores, _load, (model, 1, all_ready)) as each,
-        watched_memory() as most,
-    ):
-        whole.apply(_wait_for_all)
-        each.map(_wait_for_all, [None] * cores, chunksize=1)
+    with _processes(1) as whole, _processes(at_once) as each, watched_memory() as most:
+        list(whole.map(_load, [model], [None]))
+        list(each.map(_load, [model] * at_once, [threads] * at_once))
 
         def run_model(images: list[Path]) -> None:
-            seconds["model"] += whole.apply(_seconds_bare, [images])
-            parts = [images[core::cores] for core in range(cores)]
-            seconds["models"] += max(each.map(_seconds_bare, parts, chunksize=1))
+            seconds["model"] += max(whole.map(_seconds_bare, [images]))
+            parts = [images[first::at_once] for first in range(at_once)]
+            seconds["models"] += max(each.map(_seconds_bare, parts))
 
         def run_batches(numbers: Sequence[int]) -> None:
             started = time.perf_counter()
-            extract = partial(_extract_batch, store, s3)
-            peaks.extend(each.map(extract, numbers, chunksize=1))
+            peaks.extend(each.map(partial(_extract_batch, store, s3), numbers))
             seconds["batches"] += time.perf_counter() - started
 
-        for first in range(0, len(batches), cores):
-            numbers = range(first, min(first + cores, len(batches)))
-            images = [
-                paths[one.path] for number in numbers for one in store.unsettled(SWEEP, number)
-            ]
+        for first in range(0, len(batches), at_once):
+            numbers = range(first, min(first + at_once, len(batches)))
+            left = [one for number in numbers for one in store.unsettled(SWEEP, number)]
+            images = [paths[one.path] for one in left]
             # Every second time it is the batches that meet images which were read just now.
             turns = [partial(run_model, images), partial(run_batches, numbers)]
-            for turn in turns if first // cores % 2 else reversed(turns):
+            for turn in turns if first // at_once % 2 else reversed(turns):
                 turn()
             logger.info("batch %d of %d measured", numbers[-1] + 1, len(batches))
     return {
         "ratio": seconds["model"] / seconds["batches"],
-        "ratio_to_one_per_core": seconds["models"] / seconds["batches"],
+        "ratio_to_models_at_once": seconds["models"] / seconds["batches"],
         "images": len(files),
         "indexed": finish_sweep(store, SWEEP).indexed,
+        "batches_at_once": at_once,
+        "threads_per_batch": threads,
         "model_images_per_second": len(files) / seconds["model"],
-        "one_per_core_images_per_second": len(files) / seconds["models"],
+        "models_at_once_images_per_second": len(files) / seconds["models"],
         "images_per_second": len(files) / seconds["batches"],
         "peak_mb": max(peaks),
         "peak_postgres_mb": most["postgres"],
     }
 
 
-# What a process of the pools has loaded, and where it waits for the others.
-_loaded: tuple[Extractor, Barrier]
+# Where a process meets the others, and what it has loaded.
+_meeting: Barrier
+_extractor: Extractor
 
 
-def _load(model: ModelConfig, threads: int | None, all_ready: Barrier) -> None:
-    global _loaded
-    extractor = load_extractor(model, threads)
-    extractor.network(np.full((256, 256, 3), 128, np.uint8), model)  # the first takes longest
-    _loaded = extractor, all_ready
+def _processes(count: int) -> ProcessPoolExecutor:
+    """Processes that begin together: each has one task of a `map` over as many."""
+    spawn = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(count, spawn, _set_meeting, (spawn.Barrier(count),))
 
 
-def _wait_for_all(_: None = None) -> None:
-    _loaded[1].wait()
+def _set_meeting(meeting: Barrier) -> None:
+    global _meeting
+    _meeting = meeting
+
+
+@contextmanager
+def _met_afterwards() -> Iterator[None]:
+    """Wait for the others at the end; an error here is one there, too."""
+    try:
+        yield
+    except BaseException:
+        _meeting.abort()
+        raise
+    _meeting.wait(LONGEST_WAIT_S)
+
+
+def _load(model: ModelConfig, threads: int | None) -> None:
+    global _extractor
+    with _met_afterwards():
+        _extractor = load_extractor(model, threads)
+        grey = np.full((256, 256, 3), 128, np.uint8)
+        _extractor.network(grey, model)  # the first takes longest
 
 
 def _seconds_bare(files: Sequence[Path]) -> float:
     """Seconds that the model takes for images that are decoded already."""
-    extractor, all_ready = _loaded
-    side_px = extractor.model.max_image_size_px
-    decoded = [decode_image(f.read_bytes(), str(f), side_px).pixels for f in files]
-    all_ready.wait()
+    side_px = _extractor.model.max_image_size_px
+    with _met_afterwards():
+        decoded = [decode_image(f.read_bytes(), str(f), side_px).pixels for f in files]
     started = time.perf_counter()
     for pixels in decoded:
-        extractor.network(pixels, extractor.model)
+        _extractor.network(pixels, _extractor.model)
     return time.perf_counter() - started
 
 
 def _extract_batch(store: Store, s3: S3, batch: int) -> float:
     """Extract a batch; return the most megabytes that this process and its decoders took."""
     with watched_memory() as most:
-        extract_batch(store, s3.client(), _loaded[0], SWEEP, batch)
+        extract_batch(store, s3.client(), _extractor, SWEEP, batch)
     return most["process"]
 
 
@@ -277,12 +295,12 @@ def _measure_plans(store: Store, keys: int) -> list[dict[str, Any]]:
 def to_table(figures: dict[str, Any]) -> str:
     """The figures as tables in Markdown."""
     lines = [
-        "| images | bare model on all cores, images/s | one on each core | S3 to Postgres |"
-        " of all cores | of one on each | process, MB | Postgres, MB |",
+        "| images | bare model, images/s | as many as batches | S3 to Postgres |"
+        " of the model | of as many | process, MB | Postgres, MB |",
         "|---" * 8 + "|",
         f"| {figures['images']:,} | {figures['model_images_per_second']:.2f} |"
-        f" {figures['one_per_core_images_per_second']:.2f} | {figures['images_per_second']:.2f} |"
-        f" {figures['ratio']:.2f} | {figures['ratio_to_one_per_core']:.2f} |"
+        f" {figures['models_at_once_images_per_second']:.2f} | {figures['images_per_second']:.2f} |"
+        f" {figures['ratio']:.2f} | {figures['ratio_to_models_at_once']:.2f} |"
         f" {figures['peak_mb']:.0f} | {figures['peak_postgres_mb']:.0f} |",
         "",
         f"Plans against {figures['keys']:,} rows:",

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -66,6 +67,12 @@ class Sketches:
 
     def __len__(self) -> int:
         return len(self.sizes)
+
+    @cached_property
+    def by_word(self) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
+        """An inverted file: an order of what is shown by word; where each starts, how many."""
+        counts = np.bincount(self.words, minlength=WORD_LIMIT)
+        return np.argsort(self.words, kind="stable"), counts.cumsum() - counts, counts
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,11 +128,8 @@ class MatchKernel:
 
     def similarities(self, known: Sketches, others: Sketches) -> NDArray[np.float32]:
         """How alike each of others is to the most alike of known images, [n]; 0 if to none."""
-        # An inverted file of the known ones, which are few, so that the others are only passed
-        # once: of each word, who shows it.
-        order = np.argsort(known.words, kind="stable")
-        counts = np.bincount(known.words, minlength=WORD_LIMIT)
-        starts = counts.cumsum() - counts
+        # The known ones are few: their words are looked up, and the others only passed.
+        order, starts, counts = known.by_word
         shared = np.flatnonzero((counts > 0)[others.words])
         words = others.words[shared]
         counts, starts = counts[words], starts[words]

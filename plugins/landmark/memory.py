@@ -1,8 +1,7 @@
-"""How a process keeps its memory, and the most that processes take together."""
+"""The most memory that processes take together, for the benchmarks."""
 
 from __future__ import annotations
 
-import ctypes
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,22 +13,6 @@ import psutil
 INTERVAL_S = 0.2
 # Programs that `stack.servers` starts below this process, and what counts as their own.
 SERVERS = {"postgres": "postgres", "rclone": "s3"}
-
-# Parameters of glibc's mallopt(3), and what to set them to.
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
-KEPT_BYTES, LARGEST_KEPT_BYTES = 2**27, 2**25
-
-
-def keep_freed_memory() -> None:
-    """Let this process use again what it has freed, up to `KEPT_BYTES`, rather than give it back.
-
-    The kernel clears what it hands out, which takes up to half of the time of matching where all is
-    given back at once, as Dask asks of its workers. Does nothing where malloc is not glibc's.
-    """
-    with suppress(OSError, AttributeError):
-        mallopt = ctypes.CDLL(None).mallopt
-        mallopt(M_TRIM_THRESHOLD, KEPT_BYTES)
-        mallopt(M_MMAP_THRESHOLD, LARGEST_KEPT_BYTES)
 
 
 def reset_peak() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Se
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
 from functools import cached_property
-from itertools import cycle, islice, pairwise
+from itertools import islice, pairwise
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
@@ -19,7 +19,6 @@ from landmark import registry
 from landmark.errors import LandmarkError
 from landmark.features import LocalFeatures
 from landmark.matching import QueryDescriptors, putative_matches, whole_numbers
-from landmark.memory import keep_freed_memory
 from landmark.models import DELF_DEFAULTS
 from landmark.progress import Progress
 from landmark.ranking import MIN_INLIERS, Match, TopK, verdict
@@ -29,7 +28,7 @@ from landmark.searches import Search
 from landmark.shortlist import EXHAUSTIVE_UP_TO, EXPANDED_BY, ROUNDS, Shortlist, SketchCache
 from landmark.store import NumberedAggregation, Partition, Store, StoredImage
 from landmark.verification import Verification, VerificationParameters, verify
-from landmark.workers import CODE_VERSION, preferred_workers
+from landmark.workers import CODE_VERSION, keep_freed_memory, preferred_workers
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +44,9 @@ MATCH_BYTES = 300
 # Each holds up to 50 MB of candidates.
 SHORTLISTS_AT_ONCE = 4
 
-# The home of tasks while there is no worker: the first that comes takes them.
+# For each worker; more go to whichever is free.
+FEW_TASKS = 4
+# The home of tasks that any worker may take.
 ANYWHERE = ""
 
 # Between two looks for results of tasks.
@@ -444,6 +445,7 @@ class _Tasks:
         progress: Progress,
     ) -> None:
         self._client, self._searches, self._progress = client, searches, progress
+        self._given = 0  # tasks so far, each to the next worker
         # A task for each, which the scheduler can do again: scattered data go with their workers.
         # A worker gets them once, whatever the number of its tasks.
         queries = [client.submit(_itself, search.query, pure=False) for search in searches]
@@ -470,7 +472,8 @@ class _Tasks:
             self._take_in(client.map(_rank_partition, partitions, pure=False, **options))
             return
         workers = sorted(client.scheduler_info()["workers"])
-        homes = preferred_workers([partition.block for partition in partitions], workers)
+        blocks = [partition.block for partition in partitions]
+        homes = preferred_workers(blocks, workers) if workers else [ANYWHERE] * len(blocks)
         self._take_in(self._at_home(homes, partitions))
 
     def rank_some(self, wanted: Mapping[int, Sequence[int]]) -> None:
@@ -488,8 +491,13 @@ class _Tasks:
         workers = sorted(self._client.scheduler_info()["workers"])
         partitions = _partitioned(sorted(wanted), len(workers))
         lists = [{row: wanted[row] for row in part.ids} for part in partitions]
-        # Left to itself, Dask gives all of so few tasks to the worker that holds the queries.
-        homes = list(islice(cycle(workers or [ANYWHERE]), len(partitions)))
+        # Left to itself, Dask gives all of a few tasks to the worker that holds the queries; many
+        # it shares out, also among workers that come meanwhile.
+        few = len(partitions) <= FEW_TASKS * len(workers)
+        homes = [ANYWHERE] * len(partitions)
+        if few:
+            homes = [workers[(self._given + i) % len(workers)] for i in range(len(partitions))]
+            self._given += len(partitions)
         self._take_in(self._at_home(homes, partitions, lists))
 
     def _at_home(self, homes: Sequence[str], *parts: Sequence[Any]) -> list[Future]:
@@ -501,7 +509,7 @@ class _Tasks:
                 _rank_partition,
                 *zip(*own, strict=True),
                 workers=None if worker == ANYWHERE else [worker],
-                allow_other_workers=True,
+                allow_other_workers=worker != ANYWHERE,
                 pure=False,
                 **self._options,
             )
@@ -573,9 +581,9 @@ def _has_postgres_secret(client: Client) -> bool:
 
 def _partitioned(ids: list[int], workers: int) -> list[Partition]:
     """Slices for tasks: enough that no worker idles."""
-    size = max(1, min(IMAGES_PER_TASK, -(-len(ids) // max(workers, 1))))
-    slices = [ids[i : i + size] for i in range(0, len(ids), size)]
-    return [Partition(part, len(part)) for part in slices]
+    tasks = max(-(-len(ids) // IMAGES_PER_TASK), workers)
+    slices = iter(ids)
+    return [Partition([*islice(slices, size)], size) for size in _shares(len(ids), tasks)]
 
 
 def _shares(total: int, parts: int) -> list[int]:

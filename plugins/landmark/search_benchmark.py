@@ -17,12 +17,13 @@ from landmark.cluster import open_client
 from landmark.connections import close_idle
 from landmark.errors import LandmarkError
 from landmark.features import LocalFeatures
-from landmark.memory import keep_freed_memory, peak_mb, reset_peak
+from landmark.memory import peak_mb, reset_peak
 from landmark.ranking import MIN_INLIERS
 from landmark.report import SearchResult
 from landmark.search import MatchingParameters, Query, rank_alone, rank_images
 from landmark.shortlist import INDEX_MEMORY_MB, describe_table
 from landmark.store import Store
+from landmark.workers import keep_freed_memory
 
 TOP_K = 100
 # Rows that this process compares alone, from memory: what the workers together should reach.

@@ -14,6 +14,7 @@ import argparse
 import logging
 import os
 import sys
+from collections import OrderedDict
 from collections.abc import Sequence
 
 import numpy as np
@@ -26,7 +27,6 @@ from landmark.features import LocalFeatures
 from landmark.match_kernel import MatchKernel, Sketch, Sketches
 from landmark.progress import Progress
 from landmark.ranking import Match
-from landmark.row_cache import RowCache
 from landmark.store import Description, NumberedAggregation, Store
 
 logger = logging.getLogger(__name__)
@@ -46,8 +46,6 @@ INDEX_MEMORY_MB = 1536
 # Of the nearest by global descriptor so many are put in the order of the match kernel, which says
 # more: some 20 KB of memory each.
 CANDIDATES = 2_000
-# For the other queries of a pass, whose candidates may be the same.
-SKETCHES_KEPT_BYTES = 64_000_000
 # What comparing these takes stays within a processor's cache.
 COMPARED_AT_ONCE = 64
 
@@ -146,7 +144,7 @@ def _describe(store: Store, model: str, aggregation: NumberedAggregation) -> int
 class SketchCache:
     """Sketches of the table as it was at one time, for all the queries of a pass.
 
-    Each is read once, as far as `SKETCHES_KEPT_BYTES` reach.
+    Keeps those of `CANDIDATES` images, which were asked for last.
 
     Parameters
     ----------
@@ -154,15 +152,20 @@ class SketchCache:
     """
 
     def __init__(self, store: Store) -> None:
-        self._store, self._kept = store, RowCache(SKETCHES_KEPT_BYTES)
+        self._store = store
+        self._kept: OrderedDict[int, bytes] = OrderedDict()
 
     def read(self, ids: Sequence[int]) -> dict[int, bytes]:
         """Of images that have one, by id."""
-        held = self._kept.find(None, dict.fromkeys(ids))
-        new = self._store.sketches([number for number in ids if number not in held])
-        for number, sketch in new.items():
-            self._kept.keep(None, number, None, sketch, len(sketch))
-        return held | new
+        found = {number: self._kept[number] for number in ids if number in self._kept}
+        if len(found) < len(ids):
+            found |= self._store.sketches([number for number in ids if number not in found])
+        for number, sketch in found.items():
+            self._kept[number] = sketch
+            self._kept.move_to_end(number)
+        while len(self._kept) > CANDIDATES:
+            self._kept.popitem(last=False)
+        return found
 
 
 class Shortlist:
@@ -284,13 +287,15 @@ class _Candidates:
 
     def add(self, sketches: list[tuple[int, bytes]]) -> None:
         """Take in further images, the nearest by global descriptor first."""
+        parts = []
         for first in range(0, len(sketches), COMPARED_AT_ONCE):
             some = sketches[first : first + COMPARED_AT_ONCE]
             ids = [number for number, _ in some]
             part = Sketches([self._kernel.read(data) for _, data in some])
-            self._parts.append((ids, part, np.zeros(len(part), np.float32)))
+            parts.append((ids, part, np.zeros(len(part), np.float32)))
             self.ids.update(ids)
-            self._compare([*self._known.values()], self._parts[-1:])
+        self._compare([*self._known.values()], parts)
+        self._parts += parts
 
     def in_order(self, known: list[bytes]) -> list[int]:
         """All of them, those most like one of the images `known` by now first."""
