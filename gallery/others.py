@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import textures as tx
-from buildings import (
+
+from gallery import textures as tx
+from gallery.buildings import (
     FILLS,
     WALLS,
     Place,
@@ -23,8 +24,8 @@ from buildings import (
     row,
     stone_texture,
 )
-from shapes import World, flat
-from textures import Panel, Rng, Win, fbm, linear
+from gallery.shapes import World, flat
+from gallery.textures import Panel, Rng, Win, fbm, linear
 
 PI = math.pi
 LIGHTS = ("noon", "evening", "overcast", "morning", "autumn", "noon", "overcast", "snow")

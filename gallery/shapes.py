@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from skimage import measure
-from textures import Array, Color, Panel, Rng, fbm, linear
+
+from gallery.textures import Array, Color, Panel, Rng, fbm, linear
 
 Vec = Sequence[float] | npt.NDArray[Any]
 Ints = npt.NDArray[Any]

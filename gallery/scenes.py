@@ -6,8 +6,9 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-import textures as tx
-from buildings import (
+
+from gallery import textures as tx
+from gallery.buildings import (
     FILLS,
     Front,
     Place,
@@ -27,8 +28,8 @@ from buildings import (
     row,
     stone_texture,
 )
-from shapes import World, cylinder, flat
-from textures import Panel, Rng, Win, fbm, linear
+from gallery.shapes import World, cylinder, flat
+from gallery.textures import Panel, Rng, Win, fbm, linear
 
 PI = math.pi
 

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
-import textures as tx
-from shapes import Part, World, cylinder, flat
-from textures import Array, Color, Panel, Rng, Win, fbm, linear
+
+from gallery import textures as tx
+from gallery.shapes import Part, World, cylinder, flat
+from gallery.textures import Array, Color, Panel, Rng, Win, fbm, linear
 
 Fill = Callable[[Rng, Panel], None]
 

@@ -1,11 +1,10 @@
-"""Pairwise SIFT check of the gallery: ``check.py [workers]`` prints true and false inliers."""
+"""Pairwise SIFT check of the gallery: ``python -m gallery.check [workers]``."""
 
 from __future__ import annotations
 
 import json
 import sys
 from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +13,8 @@ from skimage.feature import SIFT
 from skimage.measure import ransac
 from skimage.transform import AffineTransform
 
-HERE = Path(__file__).parent
+from gallery.generate import GALLERY
+
 Features = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
 
 
@@ -60,8 +60,8 @@ def inliers(a: Features, b: Features, residual: float = 10.0) -> int:
 def main() -> None:
     """Print, for each view, its fewest and median true inliers and the most false ones."""
     workers = int(sys.argv[1]) if len(sys.argv) > 1 else 2
-    places = json.loads((HERE / "gallery.json").read_text())["places"]
-    paths = sorted(p for p in (HERE / "images").glob("*/*.jpg"))
+    places = json.loads((GALLERY / "gallery.json").read_text())["places"]
+    paths = sorted(p for p in (GALLERY / "images").glob("*/*.jpg"))
     names = [f"{p.parent.name}/{p.name}" for p in paths]
     of = {v: k for k, vs in places.items() for v in vs}
     with ProcessPoolExecutor(workers) as pool:

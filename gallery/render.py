@@ -11,8 +11,9 @@ from embreex.mesh_construction import TriangleMesh
 from embreex.rtcore_scene import EmbreeScene
 from PIL import Image
 from scipy import ndimage
-from shapes import Part
-from textures import Array, Rng, fbm, linear, smooth
+
+from gallery.shapes import Part
+from gallery.textures import Array, Rng, fbm, linear, smooth
 
 # Texels are stored as square roots, which is close to sRGB and quick.
 DECODE = ((np.arange(256) / 255) ** 2).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Render the demo gallery: ``python include/gallery/generate.py`` (see README.md)."""
+"""Render the demo gallery: ``python -m gallery.generate`` (see README.md)."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ import zlib
 from pathlib import Path
 
 import numpy as np
-from buildings import Place, populate
-from others import ORDER
-from render import Camera, Stage, Tracer, light, photograph, save
-from scenes import PLACES
 
-HERE = Path(__file__).parent
+from gallery.buildings import Place, populate
+from gallery.others import ORDER
+from gallery.render import Camera, Stage, Tracer, light, photograph, save
+from gallery.scenes import PLACES
+
+# Where the demo finds its pictures.
+GALLERY = Path(__file__).resolve().parents[1] / "include" / "gallery"
 # Three kinds of place; in the courtyard somebody stands in front.
 QUERIES = ["courtyard/01.jpg", "lighthouse/03.jpg", "timber_house/02.jpg"]
 
@@ -51,30 +53,29 @@ def main() -> None:
     """Render the pictures named on the command line, or all of them, and list the places."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("only", nargs="*", help="place, place/nn, other or other/nn; default: all")
-    parser.add_argument("--out", type=Path, default=HERE / "images")
+    parser.add_argument("--out", type=Path, default=GALLERY, help="folder to fill")
     parser.add_argument("--samples", type=int, default=4, help="rays per pixel")
     parser.add_argument("--missing", action="store_true", help="keep pictures that are there")
     args = parser.parse_args()
+    images = args.out / "images"
 
     def wanted(key: str) -> bool:
         named = not args.only or key in args.only or key.split("/")[0] in args.only
-        return named and not (args.missing and (args.out / f"{key}.jpg").exists())
+        return named and not (args.missing and (images / f"{key}.jpg").exists())
 
     for name, build in PLACES.items():
         numbers = [i for i in range(1, 6) if wanted(f"{name}/{i:02d}")]
         if numbers:
-            shoot(
-                build(np.random.default_rng(seed_of(name))), name, numbers, args.out, args.samples
-            )
+            place = build(np.random.default_rng(seed_of(name)))
+            shoot(place, name, numbers, images, args.samples)
     for i, build in enumerate(ORDER, 1):
         key = f"other/{i:02d}"
         if wanted(key):
-            shoot(
-                build(np.random.default_rng(seed_of(key))), key, [1], args.out, args.samples, True
-            )
+            place = build(np.random.default_rng(seed_of(key)))
+            shoot(place, key, [1], images, args.samples, single=True)
     places = {name: [f"{name}/{i:02d}.jpg" for i in range(1, 6)] for name in PLACES}
     listing = {"queries": QUERIES, "places": places}
-    (HERE / "gallery.json").write_text(json.dumps(listing, indent=2) + "\n")
+    (args.out / "gallery.json").write_text(json.dumps(listing, indent=2) + "\n")
 
 
 if __name__ == "__main__":

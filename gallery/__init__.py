@@ -1,0 +1,1 @@
+"""The generator of the demo gallery; run as ``python -m gallery.generate`` (see README.md)."""
