@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from gallery.buildings import Place, populate
 from gallery.others import ORDER
-from gallery.render import Camera, Stage, Tracer, light, photograph, save
-from gallery.scenes import PLACES
+from gallery.places import PLACES
+from gallery.render import photograph, save
+from gallery.tracer import Stage, Tracer
+from gallery.view import Place, populate
 
 # Where the demo finds its pictures.
 GALLERY = Path(__file__).resolve().parents[1] / "include" / "gallery"
@@ -36,15 +37,7 @@ def shoot(
         key = name if single else f"{name}/{i:02d}"
         view = place.views[0 if single else i - 1]
         stage = Stage(fixed, populate(place, view, seed_of(key)))
-        img = photograph(
-            stage,
-            Camera(view.eye, view.aim, view.fov, view.roll, view.size),
-            light(view.light, view.azimuth),
-            seed_of(key),
-            samples,
-            place.lamps,
-            view.blur,
-        )
+        img = photograph(stage, view, place.lamps, seed_of(key), samples)
         save(img, out / f"{key}.jpg")
         print(key, f"{time.time() - start:.0f} s", flush=True)
 

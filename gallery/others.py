@@ -6,32 +6,23 @@ import math
 
 import numpy as np
 
-from gallery import textures as tx
-from gallery.buildings import (
-    FILLS,
-    WALLS,
-    Place,
-    View,
-    around,
-    blades,
-    cone_roof,
-    ground,
-    hills,
-    house,
-    pyramid_roof,
-    random_front,
-    round_tower,
-    row,
-    stone_texture,
-)
+from gallery.buildings import house, random_front, row
+from gallery.grounds import blades, ground, hills
+from gallery.openings import Win, window
+from gallery.ornaments import band, ornament, quoins, stamp_at
+from gallery.panel import Array, Panel, Rng, fbm, linear
 from gallery.shapes import World, flat
-from gallery.textures import Panel, Rng, Win, fbm, linear
+from gallery.towers import cone_roof, pyramid_roof, round_tower
+from gallery.view import Place, View, around
+from gallery.walls import FILLS, WALLS, masonry, planks, plaster, stone_texture
 
 PI = math.pi
-LIGHTS = ("noon", "evening", "overcast", "morning", "autumn", "noon", "overcast", "snow")
 
 
-def muted(rng: Rng, low: float = 0.25, high: float = 0.75) -> tx.Array:
+SKIES = ("noon", "evening", "overcast", "morning", "autumn", "noon", "overcast", "snow")
+
+
+def muted(rng: Rng, low: float = 0.25, high: float = 0.75) -> Array:
     """Draw a colour as paint and cloth have it: of any lightness, but not gaudy."""
     warm = rng.normal(0, 0.07)
     tint = np.array([1 + warm, 1 + 0.2 * warm, 1 - warm]) + rng.normal(0, 0.06, 3)
@@ -44,10 +35,9 @@ def random_view(
     dist: float,
     fov: float,
     crowd: int = 2,
-    height: float = 1.65,
 ) -> View:
     """Draw the photographer's stand, the light and the passers-by at random."""
-    kind = str(rng.choice(LIGHTS))
+    kind = str(rng.choice(SKIES))
     season = {"snow": "winter", "autumn": "autumn"}.get(kind, "summer")
     people = []
     for _ in range(int(rng.integers(0, crowd + 1))):
@@ -62,9 +52,7 @@ def random_view(
         rng.uniform(20, 60) * rng.choice([-1, 1]),
         season,
         people,
-        height,
-        0.0,
-        rng.normal(0, 0.8),
+        roll=rng.normal(0, 0.8),
     )
 
 
@@ -90,7 +78,7 @@ def houses(rng: Rng) -> Place:
         )
         x += f.w
     kind = str(rng.choice(["cobble", "slab", "gravel"]))
-    ground(w, rng, kind, 0, -11, 26, tuple(rng.uniform(0.45, 0.6) * np.array([1, 0.97, 0.92])))
+    ground(w, rng, kind, -11, 26, tuple(rng.uniform(0.45, 0.6) * np.array([1, 0.97, 0.92])))
     trees = [(x, -3.5, rng.uniform(5, 8), "broad") for x in (-8.0, 9.0) if rng.random() < 0.4]
     return Place(
         w, [random_view(rng, (rng.uniform(-1, 1), 0, rng.uniform(4.5, 5.6)), 15, 60)], trees
@@ -112,8 +100,8 @@ def tower(rng: Rng) -> Place:
         def paint(r: Rng, p: Panel) -> None:
             for z in np.arange(3, h - 2, r.uniform(2.6, 3.6)):
                 for x in np.arange(1, p.w - 1, r.uniform(2.2, 3.4)):
-                    tx.window(r, p, x, z, 0.9, 1.6, win)
-                tx.band(p, z + 2.2, 0.25, 0.18, trim)
+                    window(r, p, x, z, 0.9, 1.6, win)
+                band(p, z + 2.2, 0.25, 0.18, trim)
 
         round_tower(w, rng, fill, (side, 0, 0), 2.7, h, 38, None, paint)
         cone_roof(w, rng, (side, 0, h - 0.2), 3.1, rng.uniform(3, 7), muted(rng, 0.3, 0.5))
@@ -127,18 +115,18 @@ def tower(rng: Rng) -> Place:
         ):
             p = Panel(5, h, 40 if k == 0 else 30)
             fill(rng, p)
-            tx.quoins(rng, p, trim, 0, 0.6, h)
-            tx.quoins(rng, p, trim, 4.4, 5, h)
+            quoins(rng, p, trim, 0, 0.6, h)
+            quoins(rng, p, trim, 4.4, 5, h)
             for z in np.arange(3, h - 2.5, 3.4):
-                tx.window(rng, p, 2.5, z, rng.uniform(0.9, 1.6), 2.0, win)
-                tx.band(p, z + 2.6, 0.3, 0.2, trim, dentil=0.3)
-            tx.stamp_at(p, tx.ornament(rng, 120, 60), 2.5, 2.2, 2.5, 0.8, trim)
+                window(rng, p, 2.5, z, rng.uniform(0.9, 1.6), 2.0, win)
+                band(p, z + 2.6, 0.3, 0.2, trim, dentil=0.3)
+            stamp_at(p, ornament(rng, 120, 60), 2.5, 2.2, 2.5, 0.8, trim)
             w.relief(p, flat(o, a), 2, close=True)
         pyramid_roof(w, rng, (side, 1.5, h), 2.9, rng.uniform(3, 8), muted(rng, 0.3, 0.5))
     f, _, rt = random_front(rng, 10)
     f.win, f.trim, f.floors = win, trim, int(rng.integers(1, 3))
     house(w, rng, f, side - 12.4 if side > 0 else side + 2.4, 0, fill, 38, 9, rt)
-    ground(w, rng, str(rng.choice(["cobble", "grass", "gravel"])), 0, -12, 30)
+    ground(w, rng, str(rng.choice(["cobble", "grass", "gravel"])), -12, 30)
     hills(w, rng, 140, rng.uniform(8, 20))
     trees = [
         (-side * 2.4, 4.0, rng.uniform(6, 10), str(rng.choice(["broad", "fir"]))),
@@ -160,18 +148,15 @@ def street(rng: Rng) -> Place:
         )
     # `row` turned by a quarter runs along +y with its fronts towards +x.
     for p in w.parts:
-        p.vertices = p.vertices[:, [0, 1, 2]] + np.array([0, -2 + width, 0], np.float32)
-        p.vertices[:, 0] -= 0
-    shift = np.array([-width, -6, 0], np.float32)
-    for p in w.parts:
-        p.vertices += shift
+        p.vertices = p.vertices + np.array([0, -2 + width, 0], np.float32)
+        p.vertices += np.array([-width, -6, 0], np.float32)
     for p in w2.parts:
         p.vertices = (p.vertices - np.array([0, 44, 0], np.float32)) * np.array(
             [-1, -1, 1], np.float32
         ) + np.array([width, -6, 0], np.float32)
         p.uv = p.uv * np.array([-1, 1], np.float32) + np.array([1, 0], np.float32)
     w.parts += w2.parts
-    ground(w, rng, str(rng.choice(["cobble", "slab"])), 0, 4, 30)
+    ground(w, rng, str(rng.choice(["cobble", "slab"])), 4, 30)
     v = random_view(rng, (rng.uniform(-0.6, 0.6), 16, 3.0), 22, 62, 3)
     v.eye = (rng.uniform(-1.5, 1.5), -7.0, 1.65)
     return Place(w, [v], [(0.0, 46.0, 9.0, "broad")])
@@ -180,7 +165,7 @@ def street(rng: Rng) -> Place:
 def landscape(rng: Rng) -> Place:
     """A meadow, a lake or a wood with hills."""
     w = World()
-    ground(w, rng, "grass", 0, -8, 44)
+    ground(w, rng, "grass", -8, 44)
     blades(w, rng, 0, -10, 24, 14, 9000)
     hills(
         w,
@@ -201,14 +186,7 @@ def landscape(rng: Rng) -> Place:
             )
         )
     if rng.random() < 0.5:
-        v = np.array([[-200, 3, 0.14], [200, 3, 0.14], [200, 80, 0.14], [-200, 80, 0.14]])
-        w.mesh(
-            v,
-            np.array([[0, 1, 2], [0, 2, 3]]),
-            np.array([[0, 0], [1, 0], [1, 1], [0, 1.0]]),
-            np.full((4, 4, 3), 0.05, np.float32),
-            water=True,
-        )
+        w.water(200, 3, 80, 0.14, 0.05)
         trees = [(x, y + 80 if y > 2 else y, h * 1.5, k) for x, y, h, k in trees]
     tex = stone_texture(rng, (0.5, 0.48, 0.44), 1.5)
     for _ in range(int(rng.integers(0, 14))):
@@ -228,13 +206,13 @@ def interior(rng: Rng) -> Place:
         ((wide / 2, deep, 0), (0, -1, 0), deep),
     ):
         p = Panel(width, h, 48)
-        tx.plaster(rng, p, tone, -1.5)
-        motif = tx.ornament(rng, 24, 30)
+        plaster(rng, p, tone, -1.5)
+        motif = ornament(rng, 24, 30)
         big = np.tile(motif, (int(h / 0.5), int(width / 0.4)))
         p.stamp(big, 0, 0, width, h, linear(tone) * rng.uniform(0.6, 1.3), 0.002)
         p.box(0, 0, width, 1.0, 0.05, linear(muted(rng, 0.25, 0.6)), shade=0.3)
-        tx.band(p, 1.0, 0.12, 0.07, (0.5, 0.4, 0.3))
-        tx.band(p, h - 0.3, 0.3, 0.15, (0.85, 0.82, 0.76), dentil=0.15)
+        band(p, 1.0, 0.12, 0.07, (0.5, 0.4, 0.3))
+        band(p, h - 0.3, 0.3, 0.15, (0.85, 0.82, 0.76), dentil=0.15)
         x = 0.9
         while x < width - 1.2:
             cx, cw, ch = x + 0.6, rng.uniform(0.7, 1.5), rng.uniform(0.7, 1.5)
@@ -248,18 +226,17 @@ def interior(rng: Rng) -> Place:
                 linear((0.55, 0.42, 0.2)),
             )
             p.box(cx - cw / 2, z, cx + cw / 2, z + ch, 0.05)
-            got = p.window(cx - cw / 2, z, cx + cw / 2, z + ch)
-            if got is not None:  # a painting: layered clouds of colour
-                pic = np.stack([fbm(rng, got[1].shape, 22, 4) for _ in range(3)], -1) * 0.15
-                p.albedo[got[0]] = np.clip(linear(muted(rng, 0.3, 0.7)) + pic * 0.4, 0.01, 0.9)
+            # A painting: layered clouds of colour.
+            where, gx, _ = p.area(cx - cw / 2, z, cx + cw / 2, z + ch)
+            pic = np.stack([fbm(rng, gx.shape, 22, 4) for _ in range(3)], -1) * 0.15
+            p.albedo[where] = np.clip(linear(muted(rng, 0.3, 0.7)) + pic * 0.4, 0.01, 0.9)
             x += rng.uniform(1.6, 2.6)
         w.relief(p, flat(o, a), 2)
     q = Panel(wide, deep, 40)
     c = rng.uniform(0.4, 0.8)
-    tx.masonry(rng, q, c, c, muted(rng, 0.4, 0.7), (0.3, 0.28, 0.26), 0.12, 0.03, 0.003)
-    got = q.window(0, 0, wide, deep)
-    assert got is not None
-    check = ((got[1] // c).astype(int) + (got[2] // c).astype(int)) % 2
+    masonry(rng, q, c, c, muted(rng, 0.4, 0.7), (0.3, 0.28, 0.26), 0.12, 0.03, 0.003)
+    _, gx, gy = q.area(0, 0, wide, deep)
+    check = ((gx // c).astype(int) + (gy // c).astype(int)) % 2
     q.albedo *= (0.5 + 0.6 * check)[..., None]
     w.relief(q, flat((-wide / 2, 0, 0), (1, 0, 0), (0, 1, 0)), 4)
     for k in range(5):  # beams carry no ceiling, so that daylight falls in from above
@@ -270,7 +247,7 @@ def interior(rng: Rng) -> Place:
             stone_texture(rng, (0.4, 0.3, 0.22), 1.0, 0.2),
         )
     wood = Panel(1, 1, 60)
-    tx.planks(rng, wood, 0.12, tuple(rng.uniform(0.25, 0.6) * np.array([1, 0.75, 0.5])))
+    planks(rng, wood, 0.12, tuple(rng.uniform(0.25, 0.6) * np.array([1, 0.75, 0.5])))
     x, y = rng.uniform(-1, 1), deep * 0.55
     w.box((x - 1, y - 0.5, 0.72), (x + 1, y + 0.5, 0.78), wood.albedo)
     for dx in (-0.9, 0.9):
@@ -301,7 +278,7 @@ def vase(w: World, rng: Rng, at: tuple[float, float, float], h: float) -> None:
     tex = np.ones((160, 320, 3), np.float32) * linear(muted(rng, 0.3, 0.85))
     for _ in range(4):
         y0 = int(rng.integers(5, 140))
-        orn = np.tile(tx.ornament(rng, 40, 18), (1, 8))
+        orn = np.tile(ornament(rng, 40, 18), (1, 8))
         n = min(18, 160 - y0)
         m = orn[:n, :, None]
         tex[y0 : y0 + n] = tex[y0 : y0 + n] * (1 - m) + m * linear(muted(rng, 0.1, 0.85))
@@ -315,7 +292,7 @@ def still_life(rng: Rng) -> Place:
     """Pots, books and boxes on a table before a wall."""
     w = World()
     table = Panel(3, 1.6, 160)
-    tx.planks(rng, table, 0.18, tuple(rng.uniform(0.3, 0.65) * np.array([1, 0.8, 0.6])))
+    planks(rng, table, 0.18, tuple(rng.uniform(0.3, 0.65) * np.array([1, 0.8, 0.6])))
     w.relief(table, flat((-1.5, -0.8, 0), (1, 0, 0), (0, 1, 0)), 4, 0.2)
     back = Panel(6, 3, 60)
     kind, tone = WALLS[int(rng.integers(len(WALLS)))]
@@ -371,6 +348,8 @@ def still_life(rng: Rng) -> Place:
 
 # How many of each kind, dealt out in turns.
 SHARES = {houses: 20, tower: 9, landscape: 10, interior: 10, still_life: 8, street: 3}
+
+
 ORDER = [
     kind
     for i in range(20)

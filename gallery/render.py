@@ -1,282 +1,28 @@
-"""Rendering: rays and light, then sky, weather, haze, lens and sensor."""
+"""Rendering: light, then weather, haze, lens and sensor."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
-from embreex.mesh_construction import TriangleMesh
-from embreex.rtcore_scene import EmbreeScene
 from PIL import Image
 from scipy import ndimage
 
-from gallery.shapes import Part
-from gallery.textures import Array, Rng, fbm, linear, smooth
+from gallery.light import LIGHTS, Light, Sky
+from gallery.panel import Array, Rng, fbm, linear, smooth
+from gallery.tracer import Stage
+from gallery.view import View
 
-# Texels are stored as square roots, which is close to sRGB and quick.
-DECODE = ((np.arange(256) / 255) ** 2).astype(np.float32)
-
-
-@dataclass
-class Light:
-    """Time of day and weather; `sun` is (azimuth, elevation) in degrees."""
-
-    sun: tuple[float, float] = (-50.0, 40.0)
-    power: float = 3.2
-    tint: tuple[float, float, float] = (1.0, 0.93, 0.82)
-    zenith: tuple[float, float, float] = (0.3, 0.47, 0.72)
-    horizon: tuple[float, float, float] = (0.72, 0.8, 0.88)
-    clouds: float = 0.4
-    sky: float = 1.0
-    haze: float = 900.0
-    exposure: float = 1.0
-    warm: float = 0.0
-    night: bool = False
-    snow: float = 0.0
-    litter: float = 0.0
+# Of a picture, in px.
+SIZE = (640, 480)
 
 
-def light(kind: str, azimuth: float = -50.0) -> Light:
-    """Return one of the named lights with the sun at an azimuth (0 = behind the subject)."""
-    if kind == "overcast":
-        return Light(
-            (azimuth, 55), 0.25, (1, 1, 1), (0.5, 0.54, 0.6), (0.75, 0.77, 0.8), 1.25, 1.5, 500, 1.0
-        )
-    if kind == "evening":
-        return Light(
-            (azimuth, 13),
-            2.9,
-            (1.0, 0.74, 0.5),
-            (0.3, 0.42, 0.62),
-            (0.88, 0.76, 0.64),
-            0.5,
-            0.8,
-            600,
-            1.0,
-            0.05,
-        )
-    if kind == "morning":
-        return Light(
-            (azimuth, 22),
-            2.8,
-            (1.0, 0.82, 0.62),
-            (0.3, 0.48, 0.74),
-            (0.9, 0.86, 0.8),
-            0.3,
-            0.9,
-            350,
-            1.0,
-            0.03,
-        )
-    if kind == "dusk":
-        return Light(
-            (azimuth, -8),
-            0.0,
-            (1, 0.7, 0.5),
-            (0.13, 0.2, 0.42),
-            (0.5, 0.42, 0.45),
-            0.6,
-            0.55,
-            900,
-            1.5,
-            -0.05,
-            True,
-        )
-    if kind == "snow":
-        return Light(
-            (azimuth, 50),
-            0.2,
-            (1, 1, 1),
-            (0.62, 0.65, 0.7),
-            (0.78, 0.8, 0.83),
-            1.4,
-            1.5,
-            220,
-            0.9,
-            -0.06,
-            False,
-            0.9,
-        )
-    if kind == "autumn":
-        return Light(
-            (azimuth, 28),
-            2.9,
-            (1.0, 0.84, 0.62),
-            (0.28, 0.44, 0.7),
-            (0.84, 0.84, 0.82),
-            0.6,
-            0.9,
-            600,
-            1.0,
-            0.07,
-            False,
-            0.0,
-            0.8,
-        )
-    return Light((azimuth, 48))
-
-
-@dataclass
-class Camera:
-    """Where the photographer stands, what is aimed at, and the lens."""
-
-    eye: tuple[float, float, float]
-    aim: tuple[float, float, float]
-    fov: float = 55.0
-    roll: float = 0.0
-    size: tuple[int, int] = (640, 480)
-
-
-class Sky:
-    """A sky with clouds that can be looked up in any direction."""
-
-    def __init__(self, lamp: Light, rng: Rng) -> None:
-        self.lamp = lamp
-        self.base = fbm(rng, (1024, 1024), 210, 8, 0.56)
-        self.flow = rng.uniform(0, 600, 2)
-
-    def __call__(self, d: Array) -> Array:
-        """Return the radiance seen along unit directions (last axis x, y, z)."""
-        lamp = self.lamp
-        up = np.clip(d[..., 2], 0.0, 1)
-        t = ((1 - up) ** 3.2)[..., None]
-        sky = linear(lamp.zenith) * (1 - t) + linear(lamp.horizon) * t
-        az, el = np.radians(lamp.sun)
-        # Azimuth 0 lies behind a photographer who looks along +y.
-        s = np.array([np.sin(az) * np.cos(el), -np.cos(az) * np.cos(el), np.sin(el)])
-        glow = np.clip(d @ s, 0, 1)[..., None]
-        sky = sky + linear(lamp.tint) * (0.35 * glow**8 + 0.6 * glow**64) * min(1, lamp.power)
-        h = np.maximum(up, 0.02) + 0.1
-        q = [d[..., 0] / h * 150 + self.flow[0], d[..., 1] / h * 150 + self.flow[1]]
-        dens = ndimage.map_coordinates(self.base, q, order=1, mode="mirror")
-        q2 = [q[0] + 9 * s[0], q[1] + 9 * s[1]]
-        lee = ndimage.map_coordinates(self.base, q2, order=1, mode="mirror")
-        cover = smooth(1.1 - 1.6 * lamp.clouds, 2.1 - 1.3 * lamp.clouds, dens)
-        cover = (cover * smooth(0.0, 0.12, up))[..., None]
-        lit = np.clip(0.62 + 0.2 * (dens - lee), 0.35, 1.05)[..., None]
-        white = linear(lamp.horizon) * 0.55 + linear(lamp.tint) * 0.4 * min(1, lamp.power + 0.3)
-        body = white * lit * 1.15
-        if lamp.clouds > 1:
-            body = linear(lamp.horizon) * (0.85 + 0.12 * dens)[..., None]
-        out = (sky * (1 - cover) + body * cover) * lamp.sky
-        ground = linear((0.4, 0.38, 0.34)) * 0.4 * lamp.sky
-        below = smooth(0.0, -0.08, d[..., 2])[..., None]
-        return np.asarray(out * (1 - below) + ground * below, np.float32)
-
-
-class Tracer:
-    """Ray casting against the parts of a world (Embree does the geometry, NumPy the rest)."""
-
-    def __init__(self, parts: list[Part]) -> None:
-        self.scene = EmbreeScene()
-        self.vertices = np.concatenate([p.vertices for p in parts]).astype(np.float32)
-        counts = np.cumsum([0] + [len(p.vertices) for p in parts[:-1]])
-        self.faces = np.concatenate(
-            [p.faces.astype(np.int32) + c for p, c in zip(parts, counts, strict=True)]
-        )
-        self.part = np.repeat(np.arange(len(parts)), [len(p.faces) for p in parts])
-        self.uv = np.concatenate([p.uv for p in parts])
-        self.size = np.array([p.albedo.shape[:2] for p in parts])
-        self.offset = np.cumsum([0, *[p.albedo.shape[0] * p.albedo.shape[1] for p in parts]])[:-1]
-        self.texels = np.concatenate(
-            [
-                (np.sqrt(p.albedo, dtype=np.float32) * 255).astype(np.uint8).reshape(-1, 3)
-                for p in parts
-            ]
-        )
-        self.glow = np.zeros_like(self.texels)
-        for p, start in zip(parts, self.offset, strict=True):
-            if p.glow is not None:
-                part = (np.clip(p.glow, 0, 1) * 255).astype(np.uint8).reshape(-1, 3)
-                self.glow[start : start + len(part)] = part
-        self.water = np.array([p.water for p in parts])
-        TriangleMesh(self.scene, self.vertices, self.faces)
-
-    def hit(self, o: Array, d: Array, rng: Rng, glow: bool = False) -> Hit:
-        """Find what rays meet: distance (inf for nothing), normal, reflectance, glow, water."""
-        got = self.scene.run(o, d, output=1)
-        prim = got["primID"]
-        ok = prim >= 0
-        out = Hit(
-            np.where(ok, got["tfar"], np.inf).astype(np.float32),
-            np.zeros((len(o), 3), np.float32),
-            np.zeros((len(o), 3), np.float32),
-            np.zeros((len(o), 3), np.float32),
-            np.zeros(len(o), bool),
-        )
-        f = prim[ok]
-        tri = self.faces[f]
-        n = got["Ng"][ok].astype(np.float32)
-        n /= np.linalg.norm(n, axis=1, keepdims=True) + 1e-12
-        out.normal[ok] = n * -np.sign(np.einsum("ij,ij->i", n, d[ok]))[:, None]
-        u, v = got["u"][ok][:, None], got["v"][ok][:, None]
-        uv = self.uv[tri[:, 0]] * (1 - u - v) + self.uv[tri[:, 1]] * u + self.uv[tri[:, 2]] * v
-        part = self.part[f]
-        h, w = self.size[part].T
-        # Jittering the look-up by a texel is a cheap bilinear filter over several samples.
-        jit = rng.random((2, len(f)), np.float32) - 0.5
-        edge = uv[:, 0] == 1.0
-        c = np.floor((uv[:, 0] - 1e-4 * edge) * w + jit[0] * (w > 40)).astype(int) % w
-        r = np.floor((1 - uv[:, 1]) * h + jit[1] * (h > 40)).astype(int) % h
-        at = self.offset[part] + r * w + c
-        out.albedo[ok] = DECODE[self.texels[at]]
-        if glow:
-            out.glow[ok] = self.glow[at] / np.float32(255)
-        out.water[ok] = self.water[part]
-        return out
-
-    def blocked(self, o: Array, d: Array) -> npt.NDArray[np.bool_]:
-        """Tell which rays meet anything."""
-        return np.asarray(self.scene.run(o, d, query="OCCLUDED") >= 0)
-
-
-@dataclass
-class Hit:
-    """What rays met."""
-
-    t: Array
-    normal: Array
-    albedo: Array
-    glow: Array
-    water: npt.NDArray[np.bool_]
-
-
-class Stage:
-    """A lasting world and what was put in front of it for one picture."""
-
-    def __init__(self, fixed: Tracer, parts: list[Part]) -> None:
-        self.tracers = [fixed] + ([Tracer(parts)] if parts else [])
-
-    def hit(self, o: Array, d: Array, rng: Rng, glow: bool = False) -> Hit:
-        """Find the nearest thing along each ray."""
-        a = self.tracers[0].hit(o, d, rng, glow)
-        for other in self.tracers[1:]:
-            b = other.hit(o, d, rng)
-            m = b.t < a.t
-            a.t[m], a.normal[m], a.albedo[m], a.glow[m], a.water[m] = (
-                b.t[m],
-                b.normal[m],
-                b.albedo[m],
-                0,
-                False,
-            )
-        return a
-
-    def blocked(self, o: Array, d: Array) -> npt.NDArray[np.bool_]:
-        """Tell which rays meet anything."""
-        out = self.tracers[0].blocked(o, d)
-        for other in self.tracers[1:]:
-            out = out | other.blocked(o, d)
-        return out
-
-
-def denoise(irr: Array, normal: Array, depth: Array, rounds: int = 4) -> Array:
+def denoise(irr: Array, normal: Array, depth: Array) -> Array:
     """Edge-avoiding wavelet filter of the light alone (the texture is divided out before)."""
     out = irr
     scale = depth * 0.006 + 1e-3
-    for level in range(rounds):
+    for level in range(4):
         step = 2**level
         acc = out.copy()
         weight = np.ones(out.shape[:2], np.float32)
@@ -302,12 +48,10 @@ def denoise(irr: Array, normal: Array, depth: Array, rounds: int = 4) -> Array:
 
 def photograph(
     stage: Stage,
-    cam: Camera,
-    lamp: Light,
+    view: View,
+    lamps: list[tuple[tuple[float, float, float], float]],
     seed: int,
-    samples: int = 6,
-    lamps: list[tuple[tuple[float, float, float], float]] | None = None,
-    blur: float = 0.0,
+    samples: int,
 ) -> Image.Image:
     """Render a world and develop it like a photograph.
 
@@ -315,18 +59,14 @@ def photograph(
     ----------
     stage
         The scene.
-    cam
-        The camera.
-    lamp
-        Light and weather.
+    view
+        The photographer's stand, lens and light.
+    lamps
+        Street lamps and floodlights for the night: position and power.
     seed
         Seeds clouds, noise and sampling.
     samples
         Rays per pixel.
-    lamps
-        Street lamps and floodlights for the night: position and power.
-    blur
-        Distance in metres nearer than which things are out of focus (0: everything sharp).
 
     Returns
     -------
@@ -334,7 +74,8 @@ def photograph(
         The finished picture.
     """
     rng = np.random.default_rng(seed)
-    w, h = cam.size
+    w, h = SIZE
+    lamp = replace(LIGHTS[view.light], azimuth=view.azimuth)
     sky = Sky(lamp, rng)
     theta, phi = np.meshgrid(
         (np.arange(128) + 0.5) / 128 * np.pi,
@@ -344,8 +85,7 @@ def photograph(
     env = sky(
         np.stack([np.sin(theta) * np.cos(phi), np.sin(theta) * np.sin(phi), np.cos(theta)], -1)
     )
-    az, el = np.radians(lamp.sun)
-    to_sun = np.array([np.sin(az) * np.cos(el), -np.cos(az) * np.cos(el), np.sin(el)], np.float32)
+    to_sun = lamp.to_sun.astype(np.float32)
     sun = linear(lamp.tint) * np.float32(lamp.power / np.pi)
     ambient = env[:64].mean((0, 1)) * 0.5
 
@@ -364,7 +104,7 @@ def photograph(
             seen = ~stage.blocked(p[on], d)
             out[on[seen]] = cos[on[seen], None] * sun
         if lamp.night:
-            for place, power in lamps or []:
+            for place, power in lamps:
                 v = np.asarray(place, np.float32) - p
                 dist = np.linalg.norm(v, axis=1) + 1e-3
                 d = v / dist[:, None]
@@ -378,12 +118,12 @@ def photograph(
                     ] * np.array([1.0, 0.66, 0.34], np.float32)
         return out
 
-    f = np.asarray(cam.aim, float) - np.asarray(cam.eye, float)
+    f = np.asarray(view.aim, float) - np.asarray(view.eye, float)
     f /= np.linalg.norm(f)
     r = np.cross(f, [0, 0, 1])
     r /= np.linalg.norm(r)
     u = np.cross(r, f)
-    t = np.tan(np.radians(cam.fov) / 2)
+    t = np.tan(np.radians(view.fov) / 2)
 
     def rays(jx: Array | float, jy: Array | float) -> Array:
         xs = ((np.arange(w)[None] + jx) / w * 2 - 1) * t
@@ -391,9 +131,9 @@ def photograph(
         d = f + xs[..., None] * r + ys[..., None] * u
         return (d / np.linalg.norm(d, axis=-1, keepdims=True)).astype(np.float32)
 
-    raw = np.zeros((h * w, 14), np.float32)
-    light_sum, emit, gloss = (np.zeros((h * w, 3), np.float32) for _ in range(3))
-    eye = np.asarray(cam.eye, np.float32)
+    raw: Array = np.zeros((h * w, 14), np.float32)
+    light_sum, emit, gloss = np.zeros((3, h * w, 3), np.float32)
+    eye = np.asarray(view.eye, np.float32)
     for k in range(samples):
         d = rays(
             (k % 3 + rng.random((h, w))) / 3, ((k * 2 / samples) % 1 + rng.random((h, w)) / 2) % 1
@@ -403,7 +143,7 @@ def photograph(
         i = np.flatnonzero(np.isfinite(got.t))
         p = o[i] + d[i] * got.t[i, None]
         n, al = got.normal[i], got.albedo[i]
-        q = p + n * (0.004 + 0.0002 * got.t[i, None])
+        q: Array = p + n * (0.004 + 0.0002 * got.t[i, None])
         irr = sunlight(q, n)
         b = rng.standard_normal((len(i), 3)).astype(np.float32)
         b = n * 1.001 + b / (np.linalg.norm(b, axis=1, keepdims=True) + 1e-6)
@@ -411,7 +151,7 @@ def photograph(
         second = stage.hit(q, b, rng)
         miss = ~np.isfinite(second.t)
         irr[miss] += look(b[miss])
-        m = np.flatnonzero(~miss)
+        m: Array = np.flatnonzero(~miss)
         if len(m):
             q2 = q[m] + b[m] * second.t[m, None] + second.normal[m] * 0.01
             irr[m] += second.albedo[m] * (sunlight(q2, second.normal[m]) + ambient)
@@ -445,10 +185,11 @@ def photograph(
         raw[i, 10:13] += p
         raw[i, 13] += got.t[i]
         emit += got.glow
-    raw /= samples
+    for total in (raw, emit, gloss):
+        total /= samples
     raw[:, :3] = light_sum / samples
     raw = raw.reshape(h, w, 14)
-    emit, gloss = emit.reshape(h, w, 3) / samples, gloss.reshape(h, w, 3) / samples
+    emit, gloss = emit.reshape(h, w, 3), gloss.reshape(h, w, 3)
     col, alpha, al = raw[..., :3], raw[..., 3:4], raw[..., 4:7]
     normal, pos, depth = raw[..., 7:10], raw[..., 10:13], raw[..., 13]
     nn = normal / (np.linalg.norm(normal, axis=-1, keepdims=True) + 1e-6)
@@ -487,12 +228,11 @@ def photograph(
     veil = (1 - np.exp(-z / lamp.haze))[..., None] * alpha
     air = linear(lamp.horizon) * lamp.sky * 0.85
     out = out * (1 - veil) + air * veil + back * (1 - alpha)
-    if blur > 0:
-        near = smooth(blur, blur * 0.8, z) * (alpha[..., 0] > 0.5)
+    if view.blur > 0:
+        near = smooth(view.blur, view.blur * 0.8, z) * (alpha[..., 0] > 0.5)
         soft = ndimage.gaussian_filter(near, 2.2)
-        k = (2.6, 2.6, 0)
         # Blur the near layer with its own coverage, so that the background does not bleed in.
-        layer = ndimage.gaussian_filter(out * near[..., None], k) / (
+        layer = ndimage.gaussian_filter(out * near[..., None], (2.6, 2.6, 0)) / (
             ndimage.gaussian_filter(near, 2.6)[..., None] + 1e-3
         )
         m = np.clip(soft, 0, 1)[..., None]
@@ -504,10 +244,10 @@ def photograph(
             dots[rng.integers(0, h, count), rng.integers(0, w, count)] = 1
             flakes += ndimage.gaussian_filter(dots, (size * 1.3, size)) * 7 * size * size * 0.6
         out += np.clip(flakes, 0, 0.6)[..., None] * 0.5 * air.mean()
-    return develop(out, lamp, rng, cam.roll)
+    return develop(out, lamp, rng, view.roll)
 
 
-def develop(img: Array, lamp: Light, rng: Rng, roll: float = 0.0) -> Image.Image:
+def develop(img: Array, lamp: Light, rng: Rng, roll: float) -> Image.Image:
     """Expose, tone, soften, vignette and add sensor noise."""
     h, w = img.shape[:2]
     mid = np.exp(np.mean(np.log(img.mean(-1) + 1e-3)))
