@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 from psycopg.conninfo import conninfo_to_dict
+from stack_fixture import open_folder
 
 from landmark.ingest import extract_batch, finish_sweep, plan_sweep
 from landmark.search import Query, rank_alone
@@ -15,9 +16,10 @@ from stack.postgres import postgres_files
 
 
 @pytest.fixture(scope="module")
-def program(tmp_path_factory):
+def program():
     """Runs one of Postgres' own programs on a database."""
-    programs = postgres_files(tmp_path_factory.mktemp("postgres")).programs
+    with open_folder() as folder:  # for a closed one, root makes a place in /var/lib
+        programs = postgres_files(folder / "postgres").programs
 
     def run(name, conninfo, *arguments):
         parts = conninfo_to_dict(conninfo)
