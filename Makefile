@@ -32,8 +32,7 @@ test: .venv/.installed-dev ## run the tests
 	@$(VENV) -m pytest $(ARGS)
 
 bench: .venv/.installed-dev ## measure matching beside DELF's own, on one core
-	@PYTHONPATH=plugins OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 \
-	$(VENV) -m landmark.benchmark matching
+	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(VENV) -m benchmarks.matching
 
 screenshots: .venv/.installed-dev ## take the pictures in docs/ anew, from the demo in a stack of its own
 	@LANDMARK_STATE="$${LANDMARK_STATE:-.stack-screenshots}" $(STACK) screenshots
@@ -47,10 +46,13 @@ lint: .venv/.installed-dev ## ruff, mypy, a scan for secrets, and a look at dock
 	@$(VENV) -m mypy
 	@git ls-files -z ':!*.jpg' ':!*.png' | \
 	xargs -0r $(VENV) -m detect_secrets.pre_commit_hook --no-verify
-	@$(VENV) -m pytest --noconftest -q tests/test_compose.py
+	@$(VENV) -m pytest --noconftest -q tests/stack/test_compose.py
 
 .venv/.installed: requirements.txt
 	@$(call install,requirements.txt)
+	@printf '%s\n' '#!/bin/sh' \
+	'PYTHONPATH="$(CURDIR)/plugins" exec "$(CURDIR)/$(VENV)" -m landmark "$$@"' > .venv/bin/landmark
+	@chmod +x .venv/bin/landmark
 
 .venv/.installed-dev: requirements-dev.txt requirements-kubernetes.txt .venv/.installed
 	@$(call install,requirements-kubernetes.txt)

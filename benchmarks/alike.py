@@ -13,8 +13,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from landmark.extraction.decoding import decode_image, shrink
 from landmark.features import LocalFeatures
-from landmark.images import decode_image, shrink
 from training.teacher import Teacher, trimmed
 
 MAX_IMAGE_SIZE_PX = 800

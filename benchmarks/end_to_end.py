@@ -1,10 +1,11 @@
 """How long a user waits for a search, from the trigger by REST to `matches.txt` in S3.
 
-    PYTHONPATH=plugins:include:. python -m benchmarks.end_to_end [--sizes 1000,100000]
+    python -m benchmarks.end_to_end [--sizes 1000,100000]
         [--queries 3] [--json FILE]
 
 Starts an embedded stack of its own, fills its table with rows made of the demo gallery's real
-features (`landmark.bulk`), and searches for photographs that nothing knows yet: each is extracted.
+features (`benchmarks.bulk`), and searches for photographs that nothing knows yet: each is
+extracted.
 What the tasks themselves take stands apart from Airflow's share: to see the run, start a process
 for each task, and go from one to the next. The folder of the stack goes afterwards.
 """
@@ -21,15 +22,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from landmark import bulk
-from landmark.benchmark import choose_images
-from landmark.command import figures_parser, print_figures
-from landmark.extraction import load_extractor, resolve_model
+from benchmarks import bulk
+from benchmarks.photographs import choose_images
+from landmark.evaluation.figures import figures_parser, print_figures
+from landmark.extraction.extractor import load_extractor
+from landmark.extraction.models import resolve_model
 from landmark.features import LocalFeatures
-from landmark.report import TEXT
+from landmark.index.describe import describe_table
+from landmark.search.result import TEXT
 from landmark.settings import load_settings
-from landmark.shortlist import describe_table
-from landmark.store import Store
+from landmark.storage.database import Database
 from stack import lifecycle
 from stack.airflow_api import AirflowApi
 from stack.demo import GALLERY
@@ -51,14 +53,14 @@ def measure(sizes: Sequence[int], queries: int) -> dict[str, Any]:
         state = State(Path(folder))
         session = lifecycle.up(state)
         try:
-            store = Store(session.addresses.postgres.url("landmark", "landmark"))
+            database = Database(session.addresses.postgres.url("landmark", "landmark"))
             api = AirflowApi(session.addresses)
             for dag in ("landmark_index", "landmark_search"):
                 api.wait_for_dag(dag)
             api.wait("landmark_index", api.trigger("landmark_index"))  # the tables, and a first run
             filled, searches = 0, []
             for size in sizes:
-                _fill(store, photographs, filled, size, model.fingerprint)
+                _fill(database, photographs, filled, size, model.fingerprint)
                 filled = size
                 client = landmark_s3_client(session.variables)
                 for number, file in enumerate(files[:queries]):
@@ -78,11 +80,11 @@ def measure(sizes: Sequence[int], queries: int) -> dict[str, Any]:
 
 
 def _fill(
-    store: Store, photographs: Sequence[LocalFeatures], filled: int, size: int, model: str
+    database: Database, photographs: Sequence[LocalFeatures], filled: int, size: int, model: str
 ) -> None:
     print(f"filling the table up to {size:,} images", file=sys.stderr, flush=True)
-    bulk.fill_table(store, photographs, filled, size, model)
-    describe_table(store, model)
+    bulk.fill_table(database, photographs, filled, size, model)
+    describe_table(database, model)
 
 
 def _search(

@@ -1,10 +1,10 @@
 """Features of several kinds in our engine, one after the other in one run.
 
-    PYTHONPATH=plugins python -m benchmarks.features evaluation|matching DIR
+    python -m benchmarks.features evaluation|matching DIR
         [--features KIND …] [--compare] [--json FILE]
 
 A KIND is `model` (that of LANDMARK_MODEL), `rootsift`, or a file of ALIKE's weights, `alike-n.npz`.
-Prints what `landmark.evaluation` or `landmark.benchmark` prints of each, by kind.
+Prints what `landmark.evaluation` or `benchmarks.matching` prints of each, by kind.
 """
 
 from __future__ import annotations
@@ -16,12 +16,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks import rootsift
-from landmark.benchmark import choose_images, measure_matching
-from landmark.command import figures_parser, print_figures
-from landmark.evaluation import evaluate, read_labelled_folder
-from landmark.extraction import load_extractor, resolve_model
+from benchmarks.matching import measure_matching
+from benchmarks.photographs import choose_images
+from landmark.evaluation.evaluate import evaluate
+from landmark.evaluation.figures import figures_parser, print_figures
+from landmark.evaluation.labels import read_labelled_folder
+from landmark.extraction.extractor import load_extractor
+from landmark.extraction.models import resolve_model
 from landmark.features import FeatureExtractor
-from landmark.search import MatchingParameters
+from landmark.matching.pair import MatchingParameters
 from landmark.settings import load_settings
 
 

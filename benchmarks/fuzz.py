@@ -1,10 +1,10 @@
 """Changed and made-up input for the decoders and for every parser of our own files.
 
-    PYTHONPATH=plugins python -m benchmarks.fuzz --inputs 150000 --json fuzz.json
+    python -m benchmarks.fuzz --inputs 150000 --json fuzz.json
 
 Each target states what may come out: a result within its limits, or the error that its callers
 handle. Anything else is a finding, made as small as Hypothesis can. Images are decoded in the
-processes of `landmark.decoding`, so that a crash or an endless decoding is a finding, too.
+processes of `landmark.extraction.sandbox`, so that a crash or an endless decoding is a finding.
 """
 
 from __future__ import annotations
@@ -29,24 +29,30 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
-from landmark.bucket import split_path
-from landmark.command import figures_parser, print_figures
-from landmark.decoding import decode_isolated
 from landmark.errors import LandmarkError, UnusableImage, in_one_line
-from landmark.evaluation import read_labelled_folder
+from landmark.evaluation.figures import figures_parser, print_figures
+from landmark.evaluation.labels import read_labelled_folder
+from landmark.extraction.decoding import FORMATS
+from landmark.extraction.models import (
+    DEFAULTS_FILE,
+    PCA_MEAN,
+    PCA_PROJECTION,
+    PCA_VARIANCES,
+    resolve_model,
+)
+from landmark.extraction.pca import load_pca
+from landmark.extraction.sandbox import decode_isolated
 from landmark.features import LocalFeatures
-from landmark.images import FORMATS
-from landmark.ingest import is_image
-from landmark.models import DEFAULTS_FILE, resolve_model
-from landmark.pca import PCA_MEAN, PCA_PROJECTION, PCA_VARIANCES, load_pca
-from landmark.ranking import Match
-from landmark.report import SearchResult, result_folder
+from landmark.index.listing import is_image
+from landmark.matching.ranking import Match
+from landmark.search.result import SearchResult, result_folder
 from landmark.settings import PREFIX, Settings, load_settings
+from landmark.storage.bucket import split_path
 
 logger = logging.getLogger("landmark.fuzz")
 
 SIDE_PX = 64
-# Reasons of `landmark.decoding` for the end of a decoder; no file of a few KB may cause it.
+# Reasons of `extraction.sandbox` for the end of a decoder; no file of a few KB may cause it.
 ENDED = ("crashes the decoder", "takes more than", "the decoder was killed", "needs more than")
 
 

@@ -1,10 +1,10 @@
 """What one pass for many queries saves against one search after the other, in the same run.
 
-    PYTHONPATH=plugins:include OMP_NUM_THREADS=1 python -m benchmarks.many_searches
+    OMP_NUM_THREADS=1 python -m benchmarks.many_searches
         [--images 3000] [--queries 1,4,16] [--shortlist 500] [--rounds 3] [--json FILE]
 
-A table of `landmark.bulk`, made of the gallery's photographs, in a Postgres of its own; workers of
-`LANDMARK_DASK=local`, which keep no rows. Both ways take turns, and give the same bytes; of each
+A table of `benchmarks.bulk`, made of the gallery's photographs, in a Postgres of its own; workers
+of `LANDMARK_DASK=local`, which keep no rows. Both ways take turns, and give the same bytes; of each
 the fastest turn counts. What was read is Postgres' own count. The seconds of computing, which other
 load on the machine changes less, are those of the workers and of the task, without Postgres.
 """
@@ -18,20 +18,22 @@ from typing import Any
 
 from dask.distributed import Client
 
+from benchmarks import bulk
+from benchmarks.photographs import GALLERY, choose_images
 from benchmarks.second_search import megabytes_read
-from landmark import bulk
-from landmark.benchmark import GALLERY, choose_images
-from landmark.cluster import open_client
-from landmark.command import figures_parser, print_figures
-from landmark.connections import close_idle
+from landmark.cluster.client import open_client
 from landmark.errors import LandmarkError
-from landmark.extraction import load_extractor
-from landmark.models import resolve_model
-from landmark.report import SearchResult
-from landmark.search import MatchingParameters, Query, rank_table
+from landmark.evaluation.figures import figures_parser, print_figures
+from landmark.extraction.extractor import load_extractor
+from landmark.extraction.models import resolve_model
+from landmark.index.describe import describe_table
+from landmark.matching.pair import MatchingParameters
+from landmark.search.comparison import Query
+from landmark.search.rank import rank_table
+from landmark.search.result import SearchResult
 from landmark.settings import load_settings
-from landmark.shortlist import describe_table
-from landmark.store import Store
+from landmark.storage.connections import close_idle
+from landmark.storage.database import Database
 from stack.servers import start_postgres
 
 TOP_K = 100
@@ -49,14 +51,14 @@ def measure(images: int, numbers: Sequence[int], shortlist: int, rounds: int) ->
     ]
     rows = []
     with start_postgres() as postgres, open_client("local") as client:
-        store = Store(postgres.dsn)
-        store.migrate()
-        bulk.fill_table(store, photographs, 0, images)
-        describe_table(store, bulk.MODEL)
+        database = Database(postgres.dsn)
+        database.migrate()
+        bulk.fill_table(database, photographs, 0, images)
+        describe_table(database, bulk.MODEL)
 
         def search(asked: Sequence[Query], mode: str) -> list[bytes]:
             found = rank_table(
-                store,
+                database,
                 client,
                 bulk.MODEL,
                 asked,
@@ -79,12 +81,14 @@ def measure(images: int, numbers: Sequence[int], shortlist: int, rounds: int) ->
                 texts = []
                 for _ in range(rounds):
                     for way, run in ways.items():
-                        before = _megabytes(store, client)
+                        before = _megabytes(database, client)
                         computed, started = _computed(client), time.perf_counter()
                         texts.append(run())
                         seconds = time.perf_counter() - started
                         computed = _computed(client) - computed
-                        turns[way].append((seconds, computed, _megabytes(store, client) - before))
+                        turns[way].append(
+                            (seconds, computed, _megabytes(database, client) - before)
+                        )
                 assert all(text == texts[0] for text in texts)
                 row: dict[str, Any] = {"mode": mode, "queries": number}
                 for index, name in enumerate(("seconds", "computing_seconds", "mb_read")):
@@ -105,10 +109,10 @@ def measure(images: int, numbers: Sequence[int], shortlist: int, rounds: int) ->
     }
 
 
-def _megabytes(store: Store, client: Client) -> float:
+def _megabytes(database: Database, client: Client) -> float:
     client.run(close_idle)
     time.sleep(0.5)  # Postgres counts what a connection has read as it ends
-    return megabytes_read(store)
+    return megabytes_read(database)
 
 
 def _computed(client: Client) -> float:

@@ -15,8 +15,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from landmark.extraction.decoding import decode_image, shrink
 from landmark.features import LocalFeatures
-from landmark.images import decode_image, shrink
 
 MAX_IMAGE_SIZE_PX = 800
 MAX_FEATURES = 1000
@@ -38,7 +38,7 @@ class RootSift:
 
     def __init__(self, files: Sequence[Path]) -> None:
         cv2.setNumThreads(1)
-        self._sift = cv2.SIFT_create(nfeatures=MAX_FEATURES)
+        self._sift = cv2.SIFT_create(nfeatures=MAX_FEATURES)  # type: ignore[attr-defined]  # missing in its stubs
         some = [
             self._detect(_pixels(file.read_bytes(), file.name))[1][:SAMPLED_PER_IMAGE]
             for file in files[:: -(-len(files) // SAMPLED_IMAGES)]

@@ -1,6 +1,6 @@
 """What workers gain by the rows they keep: the same search three times over one table.
 
-    PYTHONPATH=plugins:include python -m benchmarks.second_search [IMAGES [FEATURES]]
+    python -m benchmarks.second_search [IMAGES [FEATURES]]
 
 Two workers of a scheduler on this machine, a temporary Postgres, made-up features: reading and
 comparing do not depend on what they show. What was read is Postgres' own count.
@@ -18,12 +18,14 @@ from pathlib import Path
 import numpy as np
 from dask.distributed import Client
 
-from landmark.cluster import open_client
-from landmark.connections import close_idle
+from landmark.cluster.client import open_client
 from landmark.features import LocalFeatures
-from landmark.search import Query, rank_alone
+from landmark.search.comparison import Query
+from landmark.search.rank import rank_alone
 from landmark.settings import Settings
-from landmark.store import Store
+from landmark.storage.connections import close_idle
+from landmark.storage.database import Database
+from landmark.storage.images import save_image
 from stack.net import free_port
 from stack.servers import start_postgres
 
@@ -44,23 +46,24 @@ def made_up(number: int, features: int) -> LocalFeatures:
     )
 
 
-def megabytes_read(store: Store) -> float:
+def megabytes_read(database: Database) -> float:
     close_idle()
-    with store.connect() as connection:
-        (blocks,) = connection.execute(
+    with database.connect() as connection:
+        row = connection.execute(
             "SELECT toast_blks_read + toast_blks_hit FROM pg_statio_user_tables"
             " WHERE relname = 'landmarks'"
         ).fetchone()
-    return blocks * 8192 / 1e6
+    assert row is not None
+    return float(row[0]) * 8192 / 1e6
 
 
 def main(images: int = 3000, features: int = 1000) -> None:
     with ExitStack() as stack:
-        store = Store(stack.enter_context(start_postgres()).dsn)
+        database = Database(stack.enter_context(start_postgres()).dsn)
         folder = stack.enter_context(tempfile.TemporaryDirectory())
-        store.migrate()
+        database.migrate()
         for number in range(images):
-            store.save(f"s3://b/{number:06d}", MODEL, "1", made_up(number, features))
+            save_image(database, f"s3://b/{number:06d}", MODEL, "1", made_up(number, features))
         address = f"tcp://127.0.0.1:{free_port()}"
         dask = [sys.executable, "-m", "dask"]
         for command in (
@@ -80,19 +83,19 @@ def main(images: int = 3000, features: int = 1000) -> None:
         query = Query("s3://b/query", made_up(images, features))
         for name, cache_mb in (("without", 0), ("first", None), ("second", None), ("third", None)):
             with open_client(address, Settings(dask_cache_mb=cache_mb)) as client:
-                before, start = megabytes_read(store), time.perf_counter()
-                rank_alone(store, client, MODEL, query, 100, mode="exhaustive")
+                before, start = megabytes_read(database), time.perf_counter()
+                rank_alone(database, client, MODEL, query, 100, mode="exhaustive")
                 seconds = time.perf_counter() - start
                 client.run(close_idle)
                 time.sleep(0.5)  # Postgres counts what a connection has read as it ends
-                read = megabytes_read(store) - before
+                read = megabytes_read(database) - before
                 kept = client.run(_kept_bytes).values()
             sizes = ", ".join(f"{size / 1e6:.0f}" for size in kept)
             print(f"{name:10} {seconds:8.2f} {read:8.1f}  {sizes}", flush=True)
 
 
 def _kept_bytes() -> int:
-    from landmark.row_cache import ROWS
+    from landmark.storage.row_cache import ROWS
 
     return ROWS.bytes
 

@@ -1,6 +1,6 @@
 """What a shortlist loses against comparing with every image, on a labelled folder.
 
-    PYTHONPATH=plugins:include python -m benchmarks.shortlist DIR [--shortlist 100]
+    python -m benchmarks.shortlist DIR [--shortlist 100]
         [--features KIND] [--json FILE]
 
 The folder's features go into a Postgres of its own, which describes them as `landmark_index` does;
@@ -16,14 +16,18 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.features import load_features
-from landmark.cluster import open_client
-from landmark.command import figures_parser, print_figures
-from landmark.evaluation import extract_folder, read_labelled_folder, score
+from landmark.cluster.client import open_client
+from landmark.evaluation.evaluate import extract_folder
+from landmark.evaluation.figures import figures_parser, print_figures
+from landmark.evaluation.labels import read_labelled_folder
+from landmark.evaluation.scores import score
+from landmark.index.describe import describe_table
+from landmark.matching.ranking import MIN_INLIERS
 from landmark.progress import Progress
-from landmark.ranking import MIN_INLIERS
-from landmark.search import Query, rank_alone
-from landmark.shortlist import describe_table
-from landmark.store import Store
+from landmark.search.comparison import Query
+from landmark.search.rank import rank_alone
+from landmark.storage.database import Database
+from landmark.storage.images import save_image
 from stack.servers import start_postgres
 
 LEAST = (3, MIN_INLIERS)
@@ -38,16 +42,16 @@ def measure(folder_path: Path, kind: str, shortlist: int) -> dict[str, Any]:
         (mode, least): {} for mode in ("exhaustive", "shortlist") for least in LEAST
     }
     with start_postgres() as postgres, open_client("local") as client:
-        store = Store(postgres.dsn)
-        store.migrate()
+        database = Database(postgres.dsn)
+        database.migrate()
         for path, features in images.items():
-            store.save(path, name, "1", features)
-        describe_table(store, name)
+            save_image(database, path, name, "1", features)
+        describe_table(database, name)
         progress = Progress(len(queries), "queries searched for")
         for path, query in queries.items():
             for (mode, least), lists in rankings.items():
                 result = rank_alone(
-                    store,
+                    database,
                     client,
                     name,
                     Query("", query),

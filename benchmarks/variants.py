@@ -1,6 +1,6 @@
 """How the ranking changes with each choice of the engine: the table of README.md beside this file.
 
-    PYTHONPATH=plugins python -m benchmarks.variants DIR [DIR …] [--features KIND]
+    python -m benchmarks.variants DIR [DIR …] [--features KIND]
 
 Each line changes one thing. Features are extracted once, pairs are matched and verified by every
 variant; prints mean average precision, the inliers that one in a thousand pairs of different
@@ -21,22 +21,18 @@ from typing import Any
 import numpy as np
 
 from benchmarks.features import load_features
-from landmark import verification
-from landmark.evaluation import (
-    extract_folder,
-    inliers_by_place,
-    our_matcher,
-    read_labelled_folder,
-    score,
-)
+from landmark.evaluation.evaluate import extract_folder, our_matcher
+from landmark.evaluation.labels import read_labelled_folder
+from landmark.evaluation.scores import inliers_by_place, score
 from landmark.features import LocalFeatures
-from landmark.ranking import Match
-from landmark.search import MatchingParameters
+from landmark.matching import verification
+from landmark.matching.pair import MatchingParameters
+from landmark.matching.ranking import Match
 
 
 @dataclass(frozen=True)
 class Variant:
-    """One change: of a constant of `landmark.verification`, or of a parameter."""
+    """One change: of a constant of `landmark.matching.verification`, or of a parameter."""
 
     name: str
     constants: dict[str, Any] = field(default_factory=dict)
@@ -89,8 +85,9 @@ def measure(folder_path: Path, kind: str) -> None:
     folder = read_labelled_folder(folder_path)
     name, extractor, parameters = load_features(kind, list(folder.images.values()))
     images, queries, _ = extract_folder(extractor, folder)
-    _images.clear(), _images.update(images)
-    _queries.clear(), _queries.update(queries)
+    for shared, found in ((_images, images), (_queries, queries)):
+        shared.clear()
+        shared.update(found)
     columns = [f"{name}, {folder_path.name}", *folder.protocols, "1 in 1,000", "above", "ms"]
     print(f"\n| {' | '.join(columns)} |")
     print("|---" * (len(folder.protocols) + 4) + "|")

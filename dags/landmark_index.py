@@ -66,15 +66,16 @@ def landmark_index() -> None:
         from airflow.sdk.configuration import conf
         from dask.system import CPU_COUNT
 
-        from landmark import extraction, ingest, registry
+        from landmark.extraction.models import resolve_model
+        from landmark.index import registry, sweep
         from landmark_airflow import landmark
 
-        with landmark() as (settings, store, s3):
-            store.migrate()
-            model = extraction.resolve_model(settings)
-            registry.register(store, model)
-            batches = ingest.plan_sweep(
-                store,
+        with landmark() as (settings, database, s3):
+            database.migrate()
+            model = resolve_model(settings)
+            registry.register(database, model)
+            batches = sweep.plan_sweep(
+                database,
                 s3,
                 sweep=run_id,
                 model=model.fingerprint,
@@ -83,7 +84,7 @@ def landmark_index() -> None:
                 max_batches=conf.getint("core", "max_map_length"),
                 retry_failures=params["retry_failures"],
             )
-            threads = ingest.threads_per_batch(len(batches), BATCHES_AT_ONCE, CPU_COUNT)
+            threads = sweep.threads_per_batch(len(batches), BATCHES_AT_ONCE, CPU_COUNT)
             return [
                 {"batch": batch, "images": images, "threads": threads}
                 for batch, images in enumerate(batches)
@@ -98,16 +99,17 @@ def landmark_index() -> None:
         """Extract the features of one batch; every image is committed by itself."""
         from airflow.sdk import get_current_context
 
-        from landmark import extraction, ingest, registry
+        from landmark.extraction.extractor import load_extractor
+        from landmark.index import extract, registry
         from landmark_airflow import landmark
         from landmark_metrics import send_batch
 
         get_current_context()["batch_name"] = f"batch {batch + 1}, {images} images"
-        with landmark() as (settings, store, s3):
-            model = registry.sweep_model(store, settings, run_id)
-            extractor = extraction.load_extractor(model, threads)
+        with landmark() as (settings, database, s3):
+            model = registry.sweep_model(database, settings, run_id)
+            extractor = load_extractor(model, threads)
             started = time.monotonic()
-            settled = ingest.extract_batch(store, s3, extractor, run_id, batch)
+            settled = extract.extract_batch(database, s3, extractor, run_id, batch)
             send_batch(settled, time.monotonic() - started)
             return settled
 
@@ -118,34 +120,35 @@ def landmark_index() -> None:
     )
     def summarise(run_id: str) -> dict[str, float]:
         """Say what the sweep did; fail if it left something undone, or too many images failed."""
-        from landmark import ingest
+        from landmark.index.sweep import finish_sweep
         from landmark_airflow import landmark
         from landmark_metrics import send_sweep
 
-        with landmark() as (settings, store, _):
+        with landmark() as (settings, database, _):
             try:
-                return ingest.finish_sweep(store, run_id, settings.max_failed_share)._asdict()
+                return finish_sweep(database, run_id, settings.max_failed_share)._asdict()
             finally:
-                send_sweep(store, run_id)
+                send_sweep(database, run_id)
 
     @task(trigger_rule=TriggerRule.NONE_FAILED, execution_timeout=timedelta(hours=6))
     def describe_images(run_id: str) -> int:
         """Describe what the table has and a shortlist would miss; return how many images."""
-        from landmark import registry, shortlist
+        from landmark.index import registry
+        from landmark.index.describe import describe_table
         from landmark_airflow import landmark
 
-        with landmark() as (settings, store, _):
-            model = registry.sweep_model(store, settings, run_id)
-            return shortlist.describe_table(store, model.fingerprint)
+        with landmark() as (settings, database, _):
+            model = registry.sweep_model(database, settings, run_id)
+            return describe_table(database, model.fingerprint)
 
     @task(execution_timeout=timedelta(minutes=10))
     def switch_model(run_id: str) -> bool:
         """Let searches use the model if it lacks nothing; return whether they do from now on."""
-        from landmark import registry
+        from landmark.index import registry
         from landmark_airflow import landmark
 
-        with landmark() as (_, store, _):
-            return registry.switch_after(store, run_id)
+        with landmark() as (_, database, _):
+            return registry.switch_after(database, run_id)
 
     plan, summary, described, switched = (
         plan_sweep(), summarise(), describe_images(), switch_model()

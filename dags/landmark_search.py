@@ -25,7 +25,7 @@ from typing import Any
 
 from airflow.sdk import Param, dag, task
 
-from landmark.ranking import MIN_INLIERS
+from landmark.matching.ranking import MIN_INLIERS
 from landmark_airflow import RunLink
 
 S3_PATH = "^s3://[^/]+/"
@@ -110,21 +110,25 @@ def landmark_search() -> None:
     @task
     def extract_query(run_id: str, params: dict[str, Any]) -> dict[str, Any]:
         """Put the queries' features into the index, and beside the results to come."""
-        from landmark import ingest, registry, report
-        from landmark.searches import Searches
+        from landmark.index import registry
+        from landmark.search import queries
+        from landmark.search.result import result_folder
+        from landmark.search.searches import Searches
         from landmark_airflow import landmark
 
-        with landmark() as (settings, store, s3):
+        with landmark() as (settings, database, s3):
             asked = params["image_path"]
             settings.check_queries(asked)
-            store.migrate()
-            folder = report.result_folder(settings.results, run_id, params["results_path"])
-            model = registry.searched_model(store, settings)
-            found = ingest.find_queries(s3, asked, settings.results, settings.max_queries)
+            database.migrate()
+            folder = result_folder(settings.results, run_id, params["results_path"])
+            model = registry.searched_model(database, settings)
+            found = queries.find_queries(s3, asked, settings.results, settings.max_queries)
             searches = Searches.plan(run_id, folder, asked, found)
             searches.keep_queries(
                 s3,
-                ingest.extract_queries(store, s3, model, searches.paths, params["add_to_index"]),
+                queries.extract_queries(
+                    database, s3, model, searches.paths, params["add_to_index"]
+                ),
             )
             return {
                 "folder": folder,
@@ -137,29 +141,30 @@ def landmark_search() -> None:
         """Compare the queries with every image over Dask; write the ranked txt and json."""
         from airflow.sdk import get_current_context
 
-        from landmark import search
-        from landmark.cluster import open_client
-        from landmark.searches import read_overview
-        from landmark_airflow import landmark, worker_store
+        from landmark.cluster.client import open_client
+        from landmark.matching.pair import MatchingParameters
+        from landmark.search import rank
+        from landmark.search.searches import read_overview
+        from landmark_airflow import landmark, worker_database
         from landmark_metrics import send_search
 
         push = get_current_context()["ti"].xcom_push
         started = time.monotonic()
 
-        with landmark() as (settings, store, s3), open_client(settings.dask, settings) as client:
+        with landmark() as (settings, database, s3), open_client(settings.dask, settings) as client:
             searches = read_overview(s3, query["folder"])
-            results = search.rank_table(
-                store,
+            results = rank.rank_table(
+                database,
                 client,
                 query["model"],
-                search.WrittenQueries(s3, searches.read),
+                rank.WrittenQueries(s3, searches.read),
                 params["top_k"],
                 params["min_inliers"],
                 params["mode"],
                 params["shortlist"] or settings.shortlist,
-                search.MatchingParameters(query["max_distance"]),
+                MatchingParameters(query["max_distance"]),
                 tell=lambda progress: push("progress", progress.figures),
-                worker_store=worker_store(settings),
+                worker_database=worker_database(settings),
             )
             answer = searches.keep_results(s3, results)
         send_search(answer, time.monotonic() - started)
@@ -168,11 +173,11 @@ def landmark_search() -> None:
     @task
     def draw_matches(query: dict[str, Any]) -> int:
         """Draw the inliers of the best matches; return the number of pictures."""
-        from landmark import pictures
+        from landmark.search import pictures
         from landmark_airflow import landmark
 
-        with landmark() as (_, store, s3):
-            return pictures.draw_all(store, s3, query["folder"])
+        with landmark() as (_, database, s3):
+            return pictures.draw_all(database, s3, query["folder"])
 
     query = extract_query()
     ranked, drawn = rank_matches(query), draw_matches(query)

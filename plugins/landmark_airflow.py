@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from airflow.sdk.types import TaskInstanceKey
 
     from landmark.settings import Settings
-    from landmark.store import Store
+    from landmark.storage.database import Database
 
 
 #: The tab that our plugin adds to a run's page, as it stands in the tab's address.
@@ -28,14 +28,14 @@ class Landmark(NamedTuple):
     ----------
     settings : Settings
         Airflow Variables `LANDMARK_*` where set, else the environment.
-    store : Store
+    database : Database
         The database behind `LANDMARK_POSTGRES_CONN_ID`.
     s3 : boto3 client
         Of the connection `LANDMARK_AWS_CONN_ID`.
     """
 
     settings: Settings
-    store: Store
+    database: Database
     s3: Any
 
 
@@ -65,26 +65,26 @@ def connect() -> Landmark:
     from airflow.sdk import Variable
     from botocore.config import Config
 
-    from landmark.bucket import RETRIES
     from landmark.settings import load_settings
-    from landmark.store import Store
+    from landmark.storage.bucket import RETRIES
+    from landmark.storage.database import Database
 
     settings = load_settings(lambda name: Variable.get(name, default=None))
     hook = S3Hook(settings.aws_conn_id)
     return Landmark(
         settings=settings,
-        store=Store(_conninfo(settings.postgres_conn_id)),
+        database=Database(_conninfo(settings.postgres_conn_id)),
         # What the connection says of retries wins.
         s3=hook.get_client_type(config=Config(retries=RETRIES).merge(hook.config)),
     )
 
 
-def worker_store(settings: Settings) -> Store | None:
+def worker_database(settings: Settings) -> Database | None:
     """The database as Dask's workers are to reach it, None for the tasks' own way."""
-    from landmark.store import Store
+    from landmark.storage.database import Database
 
     conn_id = settings.dask_postgres_conn_id
-    return Store(_conninfo(conn_id)) if conn_id is not None else None
+    return Database(_conninfo(conn_id)) if conn_id is not None else None
 
 
 def run_address(dag_id: str, run_id: str) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.observability import stats
 
 if TYPE_CHECKING:
-    from landmark.store import Store
+    from landmark.storage.database import Database
 
 
 def send_batch(images: int, seconds: float) -> None:
@@ -18,19 +18,20 @@ def send_batch(images: int, seconds: float) -> None:
         stats.timing("landmark.extract.image", timedelta(seconds=seconds / images))
 
 
-def send_sweep(store: Store, sweep: str) -> None:
+def send_sweep(database: Database, sweep: str) -> None:
     """What a sweep did, its failures by reason, and how many images stand as failed after it."""
-    from landmark import overview
+    from landmark.storage.images import failures_by_reason
+    from landmark.storage.sweeps import recent_sweeps
 
-    for row in overview.sweeps(store, 1, sweep):
+    for row in recent_sweeps(database, 1, sweep):
         stats.gauge("landmark.sweep.seen", row.seen)
         stats.gauge("landmark.sweep.postponed", row.postponed)
         stats.timing("landmark.sweep.duration", timedelta(seconds=row.seconds))
         for name in ("indexed", "failed", "removed"):
             stats.incr(f"landmark.sweep.{name}", getattr(row, name))
-    for reason in overview.failures(store, sweep):
+    for reason in failures_by_reason(database, sweep):
         stats.incr(f"landmark.sweep.failed.{slug(reason.reason)}", reason.images)
-    stats.gauge("landmark.failures", sum(reason.images for reason in overview.failures(store)))
+    stats.gauge("landmark.failures", sum(reason.images for reason in failures_by_reason(database)))
 
 
 def send_search(answer: dict[str, Any], seconds: float) -> None:

@@ -14,7 +14,7 @@ from airflow.configuration import conf
 from airflow.listeners import hookimpl
 from airflow.plugins_manager import AirflowPlugin
 
-from landmark.ranking import OUTCOMES
+from landmark.matching.ranking import OUTCOMES
 from landmark_airflow import RUN_TAB, run_address
 
 if TYPE_CHECKING:

@@ -16,16 +16,30 @@ from PIL import Image, ImageDraw
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
-from landmark.cluster import open_client
-from landmark.extraction import Extractor, load_extractor
+from landmark.cluster.client import open_client
+from landmark.extraction.extractor import Extractor, load_extractor
+from landmark.extraction.models import BUNDLED_MODEL, ModelConfig, resolve_model
 from landmark.features import LocalFeatures
-from landmark.models import BUNDLED_MODEL, ModelConfig, resolve_model
 from landmark.settings import Settings
-from landmark.store import SQL, Store
+from landmark.storage.database import SQL, Database
 from stack.servers import start_postgres, start_s3
 
 # The whole stack, for the tests that need Airflow's processes.
 pytest_plugins = ["stack_fixture", "pages_fixture"]
+
+
+# Airflow's processes are started once, and what needs them stays together; of two stacks that start
+# in the same second both may choose the same ports.
+NEED_THE_STACK = {"stack", "pages"}
+STARTS_STACKS = "test_stack.py"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give each process whole files, and all that needs the stack to one of them."""
+    for item in items:
+        on_stack = NEED_THE_STACK & set(getattr(item, "fixturenames", ()))
+        on_stack = on_stack or item.path.name == STARTS_STACKS
+        item.add_marker(pytest.mark.xdist_group("stack" if on_stack else str(item.path)))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -60,13 +74,13 @@ def _numbers() -> Iterator[int]:
 
 
 @pytest.fixture
-def empty_database(postgres: Any, _numbers: Iterator[int]) -> Store:
+def empty_database(postgres: Any, _numbers: Iterator[int]) -> Database:
     """A database without tables, of this test alone."""
-    return Store(postgres.create_database(f"test_{next(_numbers)}"))
+    return Database(postgres.create_database(f"test_{next(_numbers)}"))
 
 
 @pytest.fixture
-def store(empty_database: Store) -> Store:
+def database(empty_database: Database) -> Database:
     """A database with our tables, of this test alone."""
     empty_database.migrate()
     return empty_database

@@ -13,8 +13,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from landmark.models import DELF_DEFAULTS
-from landmark.reference import delf_network
+from benchmarks.delf import delf_network
+from landmark.extraction.models import DELF_DEFAULTS
 from training.export import DEFAULTS
 from training.network import STRIDES, Network
 

@@ -1,7 +1,7 @@
 """Break a stack of its own in the middle of its work, and say what it has lost.
 
-    PYTHONPATH=plugins:include python -m benchmarks.faults [CASE …] [--state DIR] [--json FILE]
-    PYTHONPATH=plugins:include python -m benchmarks.faults --list
+    python -m benchmarks.faults [CASE …] [--state DIR] [--json FILE]
+    python -m benchmarks.faults --list
 
 CASE is a part of a case's name, such as ``index`` or ``Postgres``; all cases take an hour or so.
 "Disk full" needs root, as it mounts a small file system.
@@ -18,7 +18,7 @@ from typing import Any
 from benchmarks.faults.bench import open_bench
 from benchmarks.faults.cases import CASES, checked, run_case, undisturbed
 from benchmarks.faults.together import run_together
-from landmark.command import figures_parser, print_figures
+from landmark.evaluation.figures import figures_parser, print_figures
 
 TOGETHER = "two sweeps and five searches at once"
 TITLES = ("case", "recovered", "tries", "triggered again", "seconds", "different", "left over")

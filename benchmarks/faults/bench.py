@@ -55,7 +55,9 @@ class Unsettled(Exception):
     """Something did not come about in its time."""
 
 
-def wait_until(what: str, condition: Callable[[], Any], timeout_s: float, poll_s: float = POLL_S):
+def wait_until(
+    what: str, condition: Callable[[], Any], timeout_s: float, poll_s: float = POLL_S
+) -> Any:
     """The first true answer of `condition`; servers may be away meanwhile."""
     deadline, last = time.monotonic() + timeout_s, None
     while time.monotonic() < deadline:
@@ -113,7 +115,9 @@ class Bench:
 
     def one(self, query: str) -> Any:
         with self.connect() as connection:
-            return connection.execute(query).fetchone()[0]
+            row = connection.execute(query).fetchone()
+        assert row is not None
+        return row[0]
 
     def pid(self, part: str) -> int:
         return self.supervisor.processes()[part]["pid"]
@@ -290,21 +294,21 @@ def _holding(hold: str) -> Callable[[], None]:
         import time
         from pathlib import Path
 
-        from landmark.store import Store
+        from landmark.search import fanout
 
-        file = Path(hold)
-        if hasattr(Store, "read_at_once"):
+        file, names = Path(hold), vars(fanout)
+        if "read_at_once" in names:
             return
-        Store.read_at_once = read = Store.read_partition
+        names["read_at_once"] = read = names["read_partition"]
 
-        def read_held(*arguments, **options):
+        def read_held(*arguments: Any, **options: Any) -> Iterator[Any]:
             for image in read(*arguments, **options):
                 while file.exists():
                     Path(f"{hold}-{os.getpid()}").touch()
                     time.sleep(0.02)
                 yield image
 
-        Store.read_partition = read_held
+        names["read_partition"] = read_held
 
     return hold_reading
 

@@ -77,7 +77,8 @@ def kill_task_and_supervisor(bench: Bench, run: Run) -> AbstractContextManager[N
     """Nobody is left to tell Airflow that the task has ended."""
     task = psutil.Process(bench.task_pid(run.dag_id, run.run_id, run.task_id))
     for process in (task.parent(), task):
-        process.kill()
+        if process is not None:
+            process.kill()
     return nullcontext()
 
 

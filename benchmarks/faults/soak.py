@@ -1,6 +1,6 @@
 """Nights of new photographs with searches in between: nothing missing, every process' memory flat.
 
-    PYTHONPATH=plugins:include python -m benchmarks.faults.soak [--images 2000] [--nights 20]
+    python -m benchmarks.faults.soak [--images 2000] [--nights 20]
         [--state DIR] [--json FILE]
 
 The photographs are made up, 320 px. After each night the memory of every part of the stack is
@@ -23,7 +23,7 @@ import psutil
 from PIL import Image, ImageDraw
 
 from benchmarks.faults.bench import Bench, open_bench
-from landmark.command import figures_parser, print_figures
+from landmark.evaluation.figures import figures_parser, print_figures
 from stack.s3 import BUCKET
 
 SIDE_PX = 320
@@ -80,7 +80,9 @@ def measure(images: int, nights: int, folder: Path) -> dict[str, Any]:
         bench.fresh()
         variable = {"key": "LANDMARK_DASK_CACHE_MB", "value": str(CACHE_MB)}
         bench.api.call("/api/v2/variables", variable)
-        begin, log, wrong = time.monotonic(), [], []
+        begin = time.monotonic()
+        log: list[dict[str, Any]] = []
+        wrong: list[str] = []
         for night in range(nights):
             first, last = images * night // nights, images * (night + 1) // nights
             for number in range(first, last):
@@ -96,12 +98,13 @@ def measure(images: int, nights: int, folder: Path) -> dict[str, Any]:
             log.append({"rows": rows, "seconds": round(time.monotonic() - begin),
                         "memory_mb": memory_mb(bench)})  # fmt: skip
             print(f"night {night + 1}: {log[-1]}", flush=True)
-        names = log[-1]["memory_mb"]
+        memory = [entry["memory_mb"] for entry in log]
+        names = memory[-1]
         third = max(1, nights // 3)
         growth = {
             name: round(
-                statistics.median(entry["memory_mb"][name] for entry in log[-third:])
-                - statistics.median(entry["memory_mb"][name] for entry in log[-2 * third : -third]),
+                statistics.median(entry[name] for entry in memory[-third:])
+                - statistics.median(entry[name] for entry in memory[-2 * third : -third]),
                 1,
             )
             for name in names

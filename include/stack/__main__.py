@@ -29,7 +29,7 @@ def main() -> int:
     demo = commands.add_parser("demo", help="index the gallery, search three places")
     demo.add_argument("--photos", help="a folder of your own photographs instead")
     demo.add_argument("--query", help="the one of them to search for; by default the first")
-    commands.add_parser("screenshots", help="the README's pictures, from the demo")
+    commands.add_parser("screenshots", help="the pictures of the pages in docs/, from the demo")
     arguments = parser.parse_args()
 
     # A shell that starts this in the background would have it ignore Ctrl-C.

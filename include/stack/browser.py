@@ -1,4 +1,4 @@
-"""Debian's chromium, driven by Playwright: for tests of the pages and the README's screenshots."""
+"""Debian's chromium, driven by Playwright: for tests of the pages and screenshots for docs/."""
 
 from __future__ import annotations
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
 import importlib.util
 import os
 import pwd
+import secrets
 import shutil
 import stat
 import subprocess
@@ -174,13 +174,30 @@ def postgres_files(folder: Path) -> PostgresFiles:
         return PostgresFiles(installed / "pginstall18" / "bin", folder / "data", None)
 
     if not _open_to_others(folder.parent):
-        folder = _system_folder() / hashlib.sha256(str(folder).encode()).hexdigest()[:12]
+        folder = _place_elsewhere(folder)
     if not _usable_by_others(installed):
         installed = _copy_programs(installed)
     make_open(folder.parent)
     folder.mkdir(mode=0o700, exist_ok=True)
     shutil.chown(folder, UNPRIVILEGED_USER)
     return PostgresFiles(installed / "pginstall18" / "bin", folder / "data", UNPRIVILEGED_USER)
+
+
+def _place_elsewhere(folder: Path) -> Path:
+    """Below `SYSTEM_FOLDER`, the place that `folder` has become a link to.
+
+    The link goes with the state, so a new state at the same path gets a database of its own.
+    """
+    if folder.is_dir() and not folder.is_symlink():
+        raise StackError(
+            f"{folder}: the user {UNPRIVILEGED_USER}, whom root runs Postgres as, can no longer "
+            "walk there: let others walk (chmod o+x) through the folders above it"
+        )
+    system = _system_folder()
+    if not folder.is_symlink():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.symlink_to(system / secrets.token_hex(6))
+    return folder.readlink()
 
 
 def _open_to_others(path: Path) -> bool:

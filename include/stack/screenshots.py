@@ -1,4 +1,4 @@
-"""`make screenshots`: the README's pictures of the pages, from the demo gallery."""
+"""`make screenshots`: the pictures of the pages in docs/, from the demo gallery."""
 
 from __future__ import annotations
 

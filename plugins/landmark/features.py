@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 
 class FeatureExtractor(Protocol):
-    """What gives features: `landmark.extraction.Extractor`, or one to measure beside it."""
+    """What gives features: `landmark.extraction`, or something to measure beside it."""
 
     def extract(self, data: bytes, name: str) -> LocalFeatures:
         """The features of an image file's content; `name` is what messages call it."""

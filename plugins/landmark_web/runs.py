@@ -20,7 +20,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from landmark.errors import LandmarkError
-from landmark.ranking import OUTCOMES
+from landmark.matching.ranking import OUTCOMES
 
 SEARCH, INDEX = "landmark_search", "landmark_index"
 
@@ -114,14 +114,14 @@ class Run:
         return min(failed, key=_place, default=None)
 
 
-def find_run(dag_id: str, run_id: str) -> Run | None:
-    """One run, with its tasks' states."""
+def find_run(dag_id: str, run_id: str) -> Run:
+    """One run, with its tasks' states; 404 if there is none."""
     with create_session(scoped=False) as session:
         found = session.scalar(
             select(DagRun).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id)
         )
         if found is None:
-            return None
+            raise HTTPException(404, f"{dag_id} has no run {run_id}.")
         rows = session.execute(
             select(TaskInstance.task_id, TaskInstance.state).where(
                 TaskInstance.dag_id == dag_id,

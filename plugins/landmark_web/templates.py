@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -11,26 +12,26 @@ from urllib.parse import quote, urlencode
 from fastapi import Request
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from landmark.overview import Day
-from landmark.ranking import verdict
-from landmark.report import CONTROL_CHARACTERS
+from landmark.matching.ranking import verdict
+from landmark.search.result import CONTROL_CHARACTERS
+from landmark.storage.models import Day
 
 WEB = Path(__file__).resolve().parents[2] / "include" / "web"
 
 GROWTH_WIDTH, GROWTH_HEIGHT = 600, 160
 
 
+def address(request: Request, *parts: Any, **query: Any) -> str:
+    """Where a page is, below where the app is mounted."""
+    path = "/".join(quote(str(part), safe="") for part in parts)
+    return f"{request.scope['root_path']}/{path}" + (f"?{urlencode(query)}" if query else "")
+
+
 def render(request: Request, name: str, **values: Any) -> str:
-    """A page, its links below where the app is mounted."""
-    root = request.scope["root_path"]
-
-    def link(*parts: Any, **query: Any) -> str:
-        path = "/".join(quote(str(part), safe="") for part in parts)
-        return f"{root}/{path}" + (f"?{urlencode(query)}" if query else "")
-
-    return _environment.get_template(name).render(
-        link=link, airflow=root.rsplit("/", 1)[0], **values
-    )
+    """A page, its `link`s to others of ours and its way to `airflow`'s."""
+    airflow = request.scope["root_path"].rsplit("/", 1)[0]
+    template = _environment.get_template(name)
+    return template.render(link=partial(address, request), airflow=airflow, **values)
 
 
 def _name(path: str) -> str:
@@ -43,6 +44,11 @@ def _folder(path: str) -> str:
 
 def _shown(path: str) -> str:
     return path.translate(CONTROL_CHARACTERS)
+
+
+def _without(reason: str, path: str) -> str:
+    """What a message says, beside the path that it begins with."""
+    return _shown(reason.replace(f"{path}: ", ""))
 
 
 def _when(moment: datetime) -> str:
@@ -79,6 +85,7 @@ _environment.filters.update(
     name=_name,
     folder=_folder,
     shown=_shown,
+    without=_without,
     when=_when,
     duration=_duration,
     growth_points=_growth_points,

@@ -1,5 +1,5 @@
 -- Roles that may do only what they must, beside the owner of the tables. Once the owner has made
--- them (python -m landmark.store), as a superuser, in that database; again after a restore:
+-- them (landmark migrate), as a superuser, in that database; again after a restore:
 --   psql -d landmark -f include/sql/admin/roles.sql
 -- Then give them passwords:  ALTER ROLE landmark_tasks LOGIN PASSWORD '…'
 --   landmark_tasks   the DAGs' tasks and the pages
@@ -12,7 +12,7 @@ DECLARE
     name  text;
 BEGIN
     IF owner IS NULL THEN
-        RAISE EXCEPTION 'the tables are not there; run python -m landmark.store as their owner';
+        RAISE EXCEPTION 'the tables are not there; run `landmark migrate` as their owner';
     END IF;
     FOREACH role IN ARRAY ARRAY['landmark_tasks', 'landmark_reader'] LOOP
         IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role) THEN

@@ -1,0 +1,55 @@
+"""How well a model and the matching rank a labelled folder: mean average precision.
+
+    python -m landmark.evaluation DIR [--model HANDLE] [--compare] [--json FILE]
+
+DIR holds either `jpg/` and `gnd.json` (the protocol of the revisited Oxford and Paris benchmarks:
+Radenović et al., 2018), or one folder for each place, where each image in turn is the query.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from landmark.evaluation.figures import figures_parser, print_figures
+
+logger = logging.getLogger(__name__)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What the program is told, besides where the figures go."""
+    parser.add_argument("folder", type=Path, metavar="DIR")
+    parser.add_argument("--model", metavar="HANDLE", help="default: LANDMARK_MODEL")
+    parser.add_argument("--compare", action="store_true", help="also measure DELF's own matching")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Measure as told; return the program's exit status."""
+    # Only now: the help comes at once without them.
+    from landmark.evaluation.evaluate import evaluate
+    from landmark.evaluation.labels import read_labelled_folder
+    from landmark.extraction.extractor import load_extractor
+    from landmark.extraction.models import resolve_model
+    from landmark.matching.pair import MatchingParameters
+    from landmark.settings import load_settings
+
+    def measure() -> dict[str, Any]:
+        folder = read_labelled_folder(options.folder)
+        settings = load_settings(lambda name: options.model if name == "LANDMARK_MODEL" else None)
+        model = resolve_model(settings)
+        logger.info("model %s", model.fingerprint)
+        parameters = MatchingParameters(model.max_distance)
+        figures = evaluate(folder, load_extractor(model), parameters, options.compare)
+        return {"model": model.fingerprint, **figures}
+
+    return print_figures(measure, options.json)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The program; returns its exit status."""
+    parser = figures_parser("landmark.evaluation", __doc__)
+    add_arguments(parser)
+    return run(parser.parse_args(arguments))

@@ -1,0 +1,273 @@
+"""TF-Hub model -> LocalFeatures: the one place where TensorFlow is imported, and only when used."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import urllib.error
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from landmark.errors import LandmarkError, UnusableImage
+from landmark.extraction.decoding import DecodedImage, shrink
+from landmark.extraction.models import (
+    BUNDLED_MODEL,
+    PCA_MEAN,
+    PCA_PROJECTION,
+    ModelConfig,
+)
+from landmark.extraction.pca import Pca, load_pca
+from landmark.extraction.sandbox import decode_isolated
+from landmark.extraction.signatures import Network, RawFeatures, find_network
+from landmark.features import LocalFeatures
+
+# Descriptors longer than this are raw feature maps (DELF: 1024), not meant to be compared.
+MAX_DESCRIPTOR_DIMENSIONS = 512
+# For each connection and each read while a model is fetched. With two addresses of the host and
+# a look-up of its name an unreachable hub is told after less than a minute.
+HUB_TIMEOUT_S = 20.0
+
+_loading = threading.Lock()
+# Two graphs at once end in segmentation faults where TensorFlow 2.21 uses a processor's matrix
+# tiles (3 of 4 runs of 400 images). Processes of their own may have one each.
+_computing = threading.Lock()
+
+
+@dataclass(frozen=True, eq=False)
+class Extractor:
+    """A loaded model; get one from `load_extractor`. Safe to call from several threads.
+
+    Parameters
+    ----------
+    model : ModelConfig
+    network : Network
+    pca : Pca, optional
+        Applied to descriptors of more than 512 dimensions.
+    """
+
+    model: ModelConfig
+    network: Network
+    pca: Pca | None
+
+    def extract(self, data: bytes, name: str) -> LocalFeatures:
+        """The local features of an image file.
+
+        Parameters
+        ----------
+        data : bytes
+            The file, as `landmark.extraction.decoding.decode_image` takes it.
+        name : str
+            What messages call the image.
+
+        Returns
+        -------
+        LocalFeatures
+            In pixels of the original upright image; may be empty.
+
+        Raises
+        ------
+        UnusableImage
+            If the file cannot be decoded, or the model fails on this image alone.
+        LandmarkError
+            If the model cannot be used.
+        """
+        return self.extract_decoded(self.decode(data, name), name)
+
+    def decode(self, data: bytes, name: str) -> DecodedImage:
+        """An image file as the model sees it, decoded in another process.
+
+        Raises `UnusableImage` like `extract`.
+        """
+        return decode_isolated(data, name, self.model.max_image_size_px)
+
+    def extract_decoded(self, image: DecodedImage, name: str) -> LocalFeatures:
+        """The local features of what `decode` has given; raises what `extract` raises."""
+        return self._features(image.pixels, image.width, image.height, name)
+
+    def extract_pixels(self, pixels: NDArray[np.uint8], name: str) -> LocalFeatures:
+        """The local features of RGB pixels [h, w, 3] of any size, such as a crop of a photograph.
+
+        Reduced to the model's image size like a file; locations are in pixels of `pixels`.
+        Raises what `extract` raises.
+        """
+        height, width = pixels.shape[:2]
+        reduced = shrink(pixels, self.model.max_image_size_px)
+        return self._features(reduced, width, height, name)
+
+    def _features(
+        self, pixels: NDArray[np.uint8], width: int, height: int, name: str
+    ) -> LocalFeatures:
+        raw = self._run(pixels, name)
+        descriptors = _unit_length(self._projected(_unit_length(raw.descriptors)))
+        locations = _original_locations(raw.locations, pixels.shape[:2], (height, width))
+        order = _strongest_first(raw, descriptors, self.model)
+        reduced = max(pixels.shape[:2]) / max(width, height)
+        return LocalFeatures(
+            locations=locations[order],
+            descriptors=descriptors[order].astype(np.float16),
+            scales=raw.scales[order] * np.float32(reduced),
+            attention=raw.attention[order],
+            width=width,
+            height=height,
+            global_descriptor=_pooled(raw.global_descriptors),
+        )
+
+    def _projected(self, descriptors: NDArray[np.float32]) -> NDArray[np.float32]:
+        if descriptors.shape[1] <= MAX_DESCRIPTOR_DIMENSIONS:
+            return descriptors
+        if self.pca is None:
+            raise LandmarkError(
+                f"model {self.model.handle}: gives raw descriptors of {descriptors.shape[1]} "
+                f"dimensions and has no PCA; put {PCA_MEAN} and {PCA_PROJECTION} of its release "
+                f"into the folder pca/ in the model's folder or beside it"
+            )
+        return self.pca(descriptors)
+
+    def _run(self, pixels: NDArray[np.uint8], name: str) -> RawFeatures:
+        """Run the network, and tell a fault of the image from one of the model."""
+        import tensorflow as tf
+
+        try:
+            with _computing:
+                return self.network(pixels, self.model)
+        except tf.errors.InvalidArgumentError as error:
+            # A model that fails on any image would fill landmark_failures with the whole bucket.
+            with _computing:
+                self.network(np.full((256, 256, 3), 128, np.uint8), self.model)
+            reason = str(error).strip().splitlines()[0]
+            raise UnusableImage(f"{name}: the model refuses it ({reason})") from error
+
+
+def load_extractor(model: ModelConfig, threads: int | None = None) -> Extractor:
+    """The model, loaded once a process (5-10 s for TensorFlow's import, then the model).
+
+    Parameters
+    ----------
+    model : ModelConfig
+    threads : int, optional
+        That compute at once; by default one for each core. The first call of a process decides.
+        Features are the same bytes, whatever their number.
+
+    Raises
+    ------
+    LandmarkError
+        If it cannot be fetched (told within a minute) or read, has no signature of DELF, or its
+        files are not those that `model.fingerprint` was taken of, here or on another machine.
+    """
+    with _loading:
+        return _load_extractor(model, model.fingerprint, threads)
+
+
+@lru_cache(maxsize=2)  # two, for a comparison of models
+def _load_extractor(model: ModelConfig, fingerprint: str, threads: int | None) -> Extractor:
+    # The fingerprint is part of the key, so that a long-lived worker notices a model trained anew.
+    if model.directory and not model.directory.is_dir():
+        raise LandmarkError(
+            f"model {model.handle}: no such folder on {socket.gethostname()}; put {fingerprint} "
+            f"back there"
+        )
+    found = replace(model).fingerprint  # a copy without the value computed before
+    if found != fingerprint:
+        raise LandmarkError(
+            f"model {model.handle}: is {found} on {socket.gethostname()} but {fingerprint} where "
+            f"the work was given out; put the same files on every machine"
+        )
+    network = find_network(_load_saved_model(model.handle, threads), model)
+    pca = load_pca(model.pca_directory) if model.pca_directory else None
+    return Extractor(model, network, pca)
+
+
+def _load_saved_model(handle: str, threads: int | None) -> Any:
+    # Read once, by the import. Level 2 would still report, as an error, that there is no GPU.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # Of tensorflow_hub's import, in every task's log; requirements.in holds setuptools below 81.
+    warnings.filterwarnings("ignore", "pkg_resources is deprecated", UserWarning)
+    import tensorflow as tf
+    import tensorflow_hub as hub
+
+    with suppress(RuntimeError):  # TensorFlow runs already
+        # As of two graphs at once: two convolutions of one, such as of two scales.
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+        tf.config.threading.set_intra_op_parallelism_threads(threads or 0)
+    for gpu in tf.config.list_physical_devices("GPU"):
+        with suppress(RuntimeError):  # set up by someone else already
+            tf.config.experimental.set_memory_growth(gpu, True)
+    try:
+        with _socket_timeout(HUB_TIMEOUT_S):
+            return hub.load(handle)
+    except (OSError, ValueError, tf.errors.OpError) as error:
+        raise LandmarkError(
+            f"model {handle}: cannot be loaded ({_cause(error)}); set LANDMARK_MODEL to the path "
+            f"of a SavedModel, or to the bundled one, {BUNDLED_MODEL}"
+        ) from error
+
+
+@contextmanager
+def _socket_timeout(timeout_s: float) -> Iterator[None]:
+    """Give new sockets a time-out: tensorflow_hub opens its own without one and has no option."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(timeout_s)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def _cause(error: Exception) -> str:
+    """Why a model could not be fetched or read, in a few words."""
+    if isinstance(error, urllib.error.HTTPError):
+        return f"HTTP {error.code} {error.reason}"
+    reason = getattr(error, "reason", error)
+    if isinstance(reason, socket.gaierror):
+        return "its host's name does not resolve; no network?"
+    if isinstance(reason, TimeoutError):
+        return f"no answer within {HUB_TIMEOUT_S:.0f} s"
+    lines = str(reason).strip().splitlines()
+    return lines[0][:200] if lines else type(error).__name__
+
+
+def _original_locations(
+    locations: NDArray[np.float32], seen: tuple[int, ...], original: tuple[int, int]
+) -> NDArray[np.float32]:
+    """Locations (y, x) of the seen image in pixels of the original, both sizes as (h, w).
+
+    Pixel centres lie at whole numbers, so borders lie at -0.5: hence the halves. A location that
+    the model puts beyond the border stays there, as moving it would bend the geometry.
+    """
+    factor = np.array(original, np.float64) / np.array(seen, np.float64)
+    return ((locations + 0.5) * factor - 0.5).astype(np.float32)
+
+
+def _strongest_first(
+    raw: RawFeatures, descriptors: NDArray[np.float32], model: ModelConfig
+) -> NDArray[np.intp]:
+    """Indices of the features to keep, by attention; equal ones in the network's order."""
+    usable = np.isfinite(raw.attention) & np.isfinite(raw.scales) & (raw.scales > 0)
+    usable &= np.isfinite(raw.locations).all(axis=1)
+    usable &= np.isfinite(descriptors).all(axis=1) & descriptors.any(axis=1)
+    kept = np.flatnonzero(usable)
+    order = np.argsort(-raw.attention[kept], kind="stable")
+    return kept[order][: model.max_features]
+
+
+def _unit_length(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Each row over its L2 norm; rows of zeros stay, and NaN or infinite rows become NaN."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        lengths = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
+        return (vectors / np.where(lengths == 0, 1, lengths)).astype(np.float32)
+
+
+def _pooled(per_scale: NDArray[np.float32] | None) -> NDArray[np.float16] | None:
+    """One global descriptor [g] from one a scale [s, g], as DELG's extractor.py pools them."""
+    if per_scale is None or not np.isfinite(per_scale).all() or not per_scale.any():
+        return None
+    pooled = _unit_length(_unit_length(per_scale).sum(axis=0, keepdims=True))
+    return pooled.reshape(-1).astype(np.float16)

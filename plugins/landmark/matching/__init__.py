@@ -1,0 +1,4 @@
+"""Pure arrays: putative matches, verification, ranking, and what makes images alike."""
+
+# What other wings use; the other rooms are this one's own.
+__all__ = ["aggregation", "match_kernel", "pair", "putative", "ranking"]

@@ -1,0 +1,221 @@
+"""Comparison on the workers of Dask: tasks carry ids, the workers read the images themselves."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Container, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import islice, pairwise
+from typing import Any
+
+from dask.distributed import Client, Future, as_completed
+
+from landmark.cluster.workers import CODE_VERSION, keep_freed_memory, preferred_workers
+from landmark.errors import LandmarkError
+from landmark.matching.pair import MatchingParameters
+from landmark.progress import Progress
+from landmark.search.comparison import Query, Ranking, rank_images
+from landmark.search.planning import RunningSearch, Table
+from landmark.storage.database import Database
+from landmark.storage.partitions import Partition, read_partition
+from landmark.storage.row_cache import ROWS
+
+logger = logging.getLogger(__name__)
+
+# A Dask task costs 2-3 ms and a pair about as much, so fewer images a task waste time; more leave
+# workers idle at the end.
+IMAGES_PER_TASK = 64
+# For each worker; more go to whichever is free.
+FEW_TASKS = 4
+# The home of tasks that any worker may take.
+ANYWHERE = ""
+
+# Between two looks for results of tasks.
+POLL_S = 0.01
+
+
+class FanOut:
+    """Compares some queries with parts of the table, on the workers."""
+
+    def __init__(
+        self,
+        table: Table,
+        client: Client,
+        searches: Sequence[RunningSearch],
+        parameters: MatchingParameters,
+        progress: Progress,
+    ) -> None:
+        self._client, self._searches, self._progress = client, searches, progress
+        self._given = 0  # tasks so far, each to the next worker
+        # A task for each, which the scheduler can do again: scattered data go with their workers.
+        # A worker gets them once, whatever the number of its tasks.
+        queries = [client.submit(_itself, search.query, pure=False) for search in searches]
+        self._options: dict[str, Any] = {
+            # Pods have the database's address and password of their own; Dask carries neither.
+            "database": replace(
+                table.worker_database, **({"conninfo": ""} if _has_postgres_secret(client) else {})
+            ),
+            "model": table.model,
+            "queries": client.submit(list, queries, pure=False),
+            "top_k": searches[0].best.k,
+            "min_inliers": searches[0].best.min_inliers,
+            "parameters": parameters,
+            "code": CODE_VERSION,
+        }
+
+    def rank_all(self, partitions: Sequence[Partition]) -> None:
+        """Compare every query with every image; workers that stay get the same ones each time.
+
+        Another worker takes a part only if it would idle.
+        """
+        client, options = self._client, self._options
+        if client.cluster is not None:  # made for this task, and gone with it
+            self._take_in(client.map(_rank_partition, partitions, pure=False, **options))
+            return
+        workers = sorted(client.scheduler_info()["workers"])
+        blocks = [partition.block for partition in partitions]
+        homes = preferred_workers(blocks, workers) if workers else [ANYWHERE] * len(blocks)
+        self._take_in(self._at_home(homes, partitions))
+
+    def rank_some(self, wanted: Mapping[int, Sequence[int]]) -> None:
+        """Compare images of some ids with those queries that want them, each image read once.
+
+        Parameters
+        ----------
+        wanted : mapping
+            Of each id the numbers of the queries.
+        """
+        if not wanted:
+            return
+        pairs = sum(len(numbers) for numbers in wanted.values())
+        self._progress.total = max(self._progress.total, self._progress.done + pairs)
+        workers = sorted(self._client.scheduler_info()["workers"])
+        partitions = _partitioned(sorted(wanted), len(workers))
+        lists = [{row: wanted[row] for row in part.ids} for part in partitions]
+        # Left to itself, Dask gives all of a few tasks to the worker that holds the queries; many
+        # it shares out, also among workers that come meanwhile.
+        few = len(partitions) <= FEW_TASKS * len(workers)
+        homes = [ANYWHERE] * len(partitions)
+        if few:
+            homes = [workers[(self._given + i) % len(workers)] for i in range(len(partitions))]
+            self._given += len(partitions)
+        self._take_in(self._at_home(homes, partitions, lists))
+
+    def _at_home(self, homes: Sequence[str], *parts: Sequence[Any]) -> list[Future]:
+        """Submit a task for each of `homes`; another worker takes it only if it would idle."""
+        tasks: list[Future] = []
+        for worker in sorted(set(homes)):
+            own = [part for home, *part in zip(homes, *parts, strict=True) if home == worker]
+            tasks += self._client.map(
+                _rank_partition,
+                *zip(*own, strict=True),
+                workers=None if worker == ANYWHERE else [worker],
+                allow_other_workers=worker != ANYWHERE,
+                pure=False,
+                **self._options,
+            )
+        return tasks
+
+    def _take_in(self, tasks: Sequence[Future]) -> None:
+        compared = verified = 0
+        for task, parts in _completed(tasks, self._options["queries"]):
+            for number, part in parts.items():
+                search = self._searches[number]
+                search.best.merge(part.matches)
+                search.compared += part.compared
+                verified += part.verified
+            done = sum(part.compared for part in parts.values())
+            compared += done
+            self._progress.add(done)
+            task.release()
+        logger.info("%d of %d comparisons had to be verified", verified, compared)
+
+
+def _completed(
+    tasks: Sequence[Future], queries: Future
+) -> Iterator[tuple[Future, dict[int, Ranking]]]:
+    """Each task and its result, once it is done.
+
+    When the scheduler is lost, the client cancels what it knows; of tasks that it was just about to
+    submit it would never hear again. So it is the queries, submitted before them all, that tell.
+
+    Raises
+    ------
+    ConnectionError
+        If the scheduler was lost.
+    """
+    completed = as_completed(tasks, with_results=True)
+    while not completed.is_empty():
+        if completed.has_ready():
+            task, parts = next(completed)
+            if not isinstance(parts, BaseException):
+                yield task, parts
+                continue
+        elif not queries.cancelled():
+            time.sleep(POLL_S)
+            continue
+        raise ConnectionError("Dask's scheduler was lost in the middle of the search")
+
+
+def _has_postgres_secret(client: Client) -> bool:
+    return getattr(client.cluster, "has_postgres_secret", False)
+
+
+def _partitioned(ids: list[int], workers: int) -> list[Partition]:
+    """Slices for tasks: enough that no worker idles."""
+    tasks = max(-(-len(ids) // IMAGES_PER_TASK), workers)
+    slices = iter(ids)
+    return [Partition([*islice(slices, size)], size) for size in shares(len(ids), tasks)]
+
+
+def shares(total: int, parts: int) -> list[int]:
+    """`total` in so many parts of about one size, none of them empty."""
+    bounds = [total * part // parts for part in range(parts + 1)]
+    return [last - first for first, last in pairwise(bounds) if last > first]
+
+
+def _itself(query: Query) -> Query:
+    return query
+
+
+def _rank_partition(
+    partition: Partition,
+    wanted: Mapping[int, Sequence[int]] | None = None,
+    *,
+    database: Database,
+    model: str,
+    queries: Sequence[Query],
+    top_k: int,
+    min_inliers: int,
+    parameters: MatchingParameters,
+    code: str,
+) -> dict[int, Ranking]:
+    """Runs on a Dask worker; gives the rankings by the queries' numbers.
+
+    Parameters
+    ----------
+    wanted : mapping, optional
+        Of each id the numbers of the queries that it is compared with; by default all.
+    """
+    keep_freed_memory()
+    if code != CODE_VERSION:
+        raise LandmarkError(
+            f"a worker that joined during the search runs Landmark {CODE_VERSION} instead of "
+            f"{code}; bring its plugins/ up to date and restart it"
+        )
+    # A shortlist's rows come again in no other search; those of the whole table do in each.
+    cache = ROWS if ROWS.limit_bytes and wanted is None else None
+    images = read_partition(database, model, partition.ids, cache)
+    ids: dict[int, Container[int]]
+    if wanted is None:
+        ids = dict.fromkeys(range(len(queries)), partition.ids)
+    else:
+        lists: dict[int, set[int]] = {}
+        for row, numbers in wanted.items():
+            for number in numbers:
+                lists.setdefault(number, set()).add(row)
+        ids = dict(sorted(lists.items()))
+    chosen = [queries[number] for number in ids]
+    rankings = rank_images(chosen, images, top_k, min_inliers, parameters, list(ids.values()))
+    return dict(zip(ids, rankings, strict=True))

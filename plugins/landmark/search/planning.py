@@ -1,0 +1,156 @@
+"""What a query is compared with: every image, or a shortlist of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import cached_property
+
+from landmark.errors import LandmarkError
+from landmark.index.describe import EXHAUSTIVE_UP_TO
+from landmark.matching.ranking import MIN_INLIERS, TopK
+from landmark.search.comparison import Query
+from landmark.search.shortlist import EXPANDED_BY, Shortlist, SketchCache
+from landmark.storage.aggregations import NumberedAggregation, known_aggregations
+from landmark.storage.database import Database
+from landmark.storage.descriptions import undescribed_ids
+from landmark.storage.images import contents_besides
+from landmark.storage.models import known_models
+
+# Of the queries of one pass, with their matches; a worker holds up to three times as much of them.
+GROUP_BYTES = 64_000_000
+MATCH_BYTES = 300
+
+
+def group_queries(queries: Iterable[Query], top_k: int) -> Iterator[list[Query]]:
+    """As many queries at once as `GROUP_BYTES` holds, with what each may find."""
+    group: list[Query] = []
+    size = 0
+    for query in queries:
+        needed = query.features.nbytes + top_k * MATCH_BYTES
+        if group and size + needed > GROUP_BYTES:
+            yield group
+            group, size = [], 0
+        group.append(query)
+        size += needed
+    if group:
+        yield group
+
+
+class Table:
+    """What a pass asks of the table, once for all of its queries."""
+
+    def __init__(self, database: Database, model: str, worker_database: Database | None) -> None:
+        self.database, self.model = database, model
+        self.worker_database = replace(worker_database or database, snapshot=database.snapshot)
+        self.sketches = SketchCache(database)
+
+    @cached_property
+    def aggregations(self) -> list[NumberedAggregation]:
+        """What global descriptors are made by."""
+        return known_aggregations(self.database, self.model)
+
+    @cached_property
+    def undescribed_ids(self) -> list[int]:
+        """Images without one; more than `EXHAUSTIVE_UP_TO` are not told apart."""
+        return undescribed_ids(self.database, self.model, EXHAUSTIVE_UP_TO + 1)
+
+
+@dataclass
+class RunningSearch:
+    """One query on its way through the table.
+
+    Parameters
+    ----------
+    query : Query
+    is_indexed : bool
+        Whether its own image is in the table.
+    newest : datetime
+        When an image that it is compared with was indexed last.
+    mode : str
+        ``exhaustive`` or ``shortlist``.
+    best : TopK
+    nearest : Shortlist or None
+        In that mode.
+    compared : int
+        Images so far.
+    """
+
+    query: Query
+    is_indexed: bool
+    newest: datetime
+    mode: str
+    best: TopK
+    nearest: Shortlist | None = None
+    compared: int = 0
+
+
+def begin_searches(
+    table: Table,
+    queries: Sequence[Query],
+    mode: str,
+    shortlist: int,
+    top_k: int,
+    min_inliers: int,
+) -> list[RunningSearch | LandmarkError]:
+    """Look at the table, and choose for each query how it is searched for."""
+    database, model = table.database, table.model
+    contents = contents_besides(
+        database, model, [query.path for query in queries], max(shortlist, EXHAUSTIVE_UP_TO) + 1
+    )
+    begun: list[RunningSearch | LandmarkError] = []
+    for query, others in zip(queries, contents, strict=True):
+        try:
+            if others.newest is None:
+                raise LandmarkError(_nothing_to_compare(database, model))
+            chosen = _choose_mode(table, mode, shortlist, others.images)
+            search = RunningSearch(
+                query, others.has_path, others.newest, chosen, TopK(top_k, min_inliers)
+            )
+            if chosen == "shortlist":
+                # It wants to know of the place's surest images, whatever the result may list.
+                search.best = TopK(max(top_k, EXPANDED_BY), min(min_inliers, MIN_INLIERS))
+                search.nearest = Shortlist(
+                    database,
+                    model,
+                    query.features,
+                    query.path,
+                    shortlist,
+                    table.aggregations,
+                    table.sketches,
+                )
+            begun.append(search)
+        except LandmarkError as error:
+            begun.append(error)
+    return begun
+
+
+def _choose_mode(table: Table, asked: str, shortlist: int, images: int) -> str:
+    """With every image or by shortlist.
+
+    What nothing has described yet is on no list, and compared as well if it is little enough.
+    """
+    if asked == "exhaustive" or images <= shortlist:  # the same images
+        return "exhaustive"
+    if asked == "auto" and (images <= EXHAUSTIVE_UP_TO or not table.aggregations):
+        return "exhaustive"
+    if len(table.undescribed_ids) <= EXHAUSTIVE_UP_TO:
+        return "shortlist"
+    if asked == "auto":
+        return "exhaustive"
+    raise LandmarkError(
+        f"most images of the model {table.model} have no global descriptor yet; run "
+        f"landmark_index, or search with mode=exhaustive"
+    )
+
+
+def _nothing_to_compare(database: Database, model: str) -> str:
+    known = [known for known in known_models(database) if known.images]
+    others = ", ".join(f"{known.model} ({known.images} images)" for known in known)
+    if not others:
+        return "the table landmarks is empty; run landmark_index first"
+    return (
+        f"no image to compare with for the model {model}; the table has {others}; "
+        f"run landmark_index with this model, or set LANDMARK_MODEL to one of those"
+    )

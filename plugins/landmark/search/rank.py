@@ -1,0 +1,182 @@
+"""Queries' features -> the ranked matches of the whole table."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import timezone
+from itertools import islice
+from typing import Any, Protocol
+
+from dask.distributed import Client
+
+from landmark.errors import LandmarkError
+from landmark.matching.pair import MatchingParameters
+from landmark.matching.ranking import MIN_INLIERS, verdict
+from landmark.progress import Progress
+from landmark.search import fanout
+from landmark.search.comparison import Query
+from landmark.search.planning import RunningSearch, Table, begin_searches, group_queries
+from landmark.search.result import SearchResult, read_query
+from landmark.search.searches import Search
+from landmark.search.shortlist import ROUNDS
+from landmark.storage.database import Database
+from landmark.storage.partitions import list_partitions
+
+logger = logging.getLogger(__name__)
+
+# Each holds up to 50 MB of candidates.
+SHORTLISTS_AT_ONCE = 4
+
+
+class Queries(Protocol):
+    """Queries that need not be in memory all at once: a list, or `WrittenQueries`."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Query]: ...
+
+
+@dataclass(frozen=True)
+class WrittenQueries:
+    """The queries of a run, whose features are read when they are needed.
+
+    Parameters
+    ----------
+    client : boto3 client
+    searches : sequence of Search
+    """
+
+    client: Any
+    searches: Sequence[Search]
+
+    def __len__(self) -> int:
+        return len(self.searches)
+
+    def __iter__(self) -> Iterator[Query]:
+        for search in self.searches:
+            yield Query(search.query, read_query(self.client, search.folder))
+
+
+def rank_table(
+    database: Database,
+    client: Client,
+    model: str,
+    queries: Queries,
+    top_k: int,
+    min_inliers: int = MIN_INLIERS,
+    mode: str = "auto",
+    shortlist: int = 300,
+    parameters: MatchingParameters = MatchingParameters(),
+    tell: Callable[[Progress], None] = lambda progress: None,
+    worker_database: Database | None = None,
+) -> Iterator[SearchResult | LandmarkError]:
+    """Compare queries with the images of their model in the table, in one pass for all of them.
+
+    Dask tasks carry ranges of ids; the workers read the features from Postgres themselves, all of
+    them as the table was at one time, and compare each image with every query. More queries than
+    `GROUP_BYTES` holds go in groups, each a pass and a time of its own.
+
+    Parameters
+    ----------
+    model : str
+        Fingerprint; only images with features of the same model are compared.
+    mode : {'auto', 'exhaustive', 'shortlist'}
+        With every image, or with the nearest by global descriptor, or one of them by table size.
+    shortlist : int
+        How many are the nearest.
+    tell : callable
+        Told now and then how far it is.
+    worker_database : Database, optional
+        The same database as the workers reach it, such as by a role that may only read.
+
+    Yields
+    ------
+    SearchResult or LandmarkError
+        One for each query, in their order: what a search for it alone would give. The error says
+        why there is none: if the model has no other image in the table (and which models have), or
+        a shortlist is asked for and the images or the query have no global descriptor.
+    """
+    left, progress = len(queries), None
+    for group in group_queries(queries, top_k):
+        if left > len(group) or progress is not None:
+            logger.info("%d queries left: %d of them in this pass", left, len(group))
+        with database.at_one_time() as frozen:
+            table = Table(frozen, model, worker_database)
+            begun = begin_searches(table, group, mode, shortlist, top_k, min_inliers)
+            searches = [search for search in begun if isinstance(search, RunningSearch)]
+            exhaustive = [search for search in searches if search.mode == "exhaustive"]
+            short = [search for search in searches if search.mode == "shortlist"]
+            partitions = (
+                list_partitions(frozen, model, fanout.IMAGES_PER_TASK) if exhaustive else []
+            )
+            images = sum(part.images for part in partitions)
+            pairs = len(exhaustive) * images - sum(search.is_indexed for search in exhaustive)
+            pairs = (pairs + len(short) * shortlist) * left // len(group)
+            left -= len(group)
+            if progress is None:
+                progress = Progress(pairs, "comparisons", tell)
+            progress.total = progress.done + pairs
+            if exhaustive:
+                fanout.FanOut(table, client, exhaustive, parameters, progress).rank_all(partitions)
+            if short:
+                tasks = fanout.FanOut(table, client, short, parameters, progress)
+                _rank_shortlists(tasks, table, short, shortlist)
+                del tasks  # and with it the queries that the workers hold
+        for search in begun:
+            if isinstance(search, LandmarkError):
+                yield search
+                continue
+            matches = [match for match in search.best.matches if match.inliers >= min_inliers]
+            yield SearchResult(
+                query=search.query.path,
+                model=model,
+                images_compared=search.compared,
+                index_time=search.newest.astimezone(timezone.utc).isoformat(timespec="seconds"),
+                mode=search.mode,
+                parameters={
+                    "top_k": top_k,
+                    "min_inliers": min_inliers,
+                    **({"shortlist": shortlist} if search.mode == "shortlist" else {}),
+                    "max_distance": parameters.max_distance,
+                    **asdict(parameters.verification),
+                },
+                verdict=verdict(matches),
+                matches=matches[:top_k],
+            )
+
+
+def rank_alone(
+    database: Database, client: Client, model: str, query: Query, top_k: int, **options: Any
+) -> SearchResult:
+    """`rank_table` for one query.
+
+    Raises
+    ------
+    LandmarkError
+        If there is no result.
+    """
+    (found,) = rank_table(database, client, model, [query], top_k, **options)
+    if isinstance(found, LandmarkError):
+        raise found
+    return found
+
+
+def _rank_shortlists(
+    tasks: fanout.FanOut, table: Table, searches: Sequence[RunningSearch], shortlist: int
+) -> None:
+    """Round by round, and first what nothing has described yet, which is on no list."""
+    tasks.rank_some(dict.fromkeys(table.undescribed_ids, range(len(searches))))
+    numbered = iter(enumerate(searches))
+    while some := list(islice(numbered, SHORTLISTS_AT_ONCE)):
+        for images in fanout.shares(shortlist, ROUNDS):
+            wanted: dict[int, list[int]] = {}
+            for number, search in some:
+                assert search.nearest is not None
+                sure = [match for match in search.best.matches if match.inliers >= MIN_INLIERS]
+                for row in search.nearest.take(images, sure):
+                    wanted.setdefault(row, []).append(number)
+            tasks.rank_some(wanted)
+        for _, search in some:
+            search.nearest = None

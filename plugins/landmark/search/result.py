@@ -1,0 +1,181 @@
+"""A search's answer for people and programs, as files in S3: matches.txt and matches.json."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from pydantic import TypeAdapter
+from pydantic_core import from_json
+
+from landmark.errors import LandmarkError
+from landmark.features import LocalFeatures
+from landmark.matching.ranking import Match
+from landmark.storage.bucket import read_object, write_object
+
+logger = logging.getLogger(__name__)
+
+# What lies in a result's folder.
+TEXT = "matches.txt"
+JSON = "matches.json"
+QUERY = "query.npz"
+PICTURE = "matches/{rank:03d}.jpg"
+CONTACT_SHEET = "contact-sheet.jpg"
+
+# A path must not break the columns; a percent sign alone is left as it is.
+CONTROL_CHARACTERS = {code: f"%{code:02X}" for code in [*range(32), 127]}
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What a search found, as it is written to S3.
+
+    Parameters
+    ----------
+    query : str
+        ``s3://bucket/key`` of the query image.
+    model : str
+        Fingerprint of the model and its parameters.
+    images_compared : int
+    index_time : str
+        ISO 8601, UTC: when the newest image was indexed that the search saw. It sees the table at
+        one point in time.
+    mode : str
+        ``exhaustive`` or ``shortlist``.
+    parameters : dict
+        All that decides the ranking besides the table.
+    verdict : str
+        ``match``, ``uncertain`` or ``no match``.
+    matches : list of Match
+        Best first.
+    """
+
+    query: str
+    model: str
+    images_compared: int
+    index_time: str
+    mode: str
+    parameters: dict[str, Any]
+    verdict: str
+    matches: list[Match]
+
+    def to_text(self) -> bytes:
+        """matches.txt: a header, then rank, inliers, putatives, path, separated by tabs."""
+        parameters = " ".join(f"{name}={value}" for name, value in self.parameters.items())
+        header = {
+            "query": self.query.translate(CONTROL_CHARACTERS),
+            "model": self.model,
+            "images compared": self.images_compared,
+            "index time": self.index_time,
+            "mode": self.mode,
+            "parameters": parameters,
+            "verdict": self.verdict,
+        }
+        lines = [f"# {key}: {value}" for key, value in header.items()]
+        lines += [
+            f"{rank}\t{match.inliers}\t{match.putative}"
+            f"\t{match.image_path.translate(CONTROL_CHARACTERS)}"
+            for rank, match in enumerate(self.matches, 1)
+        ]
+        return ("\n".join(lines) + "\n").encode()
+
+    def to_json(self) -> bytes:
+        """matches.json: the same, for programs."""
+        fields = asdict(self)
+        fields["matches"] = [
+            {"rank": rank, **match._asdict()} for rank, match in enumerate(self.matches, 1)
+        ]
+        return json.dumps(fields, indent=1, ensure_ascii=False).encode()
+
+    @classmethod
+    def from_json(cls, data: bytes) -> SearchResult:
+        """Read what `to_json` wrote.
+
+        Raises
+        ------
+        ValueError
+            If it is no such file.
+        """
+        fields = from_json(data)
+        if not isinstance(fields, dict) or not isinstance(fields.get("matches"), list):
+            raise ValueError("no result of a search")
+        names = (*Match._fields, "rank")
+        for match in fields["matches"]:
+            if not isinstance(match, dict) or match.keys() != set(names):
+                raise ValueError("no result of a search")
+            del match["rank"]
+        return _RESULT.validate_python(fields)
+
+
+_RESULT = TypeAdapter(SearchResult)
+
+
+def result_folder(results: str, run_id: str, results_path: str | None = None) -> str:
+    """Where a search writes: ``s3://bucket/…/``, always inside the prefix `results`.
+
+    Raises
+    ------
+    LandmarkError
+        If the wanted path lies outside.
+    """
+    folder = (results_path or results + run_id).rstrip("/") + "/"
+    parts = folder.removeprefix("s3://").split("/")[:-1]
+    if not folder.startswith(results) or folder == results or {"", ".", ".."} & set(parts):
+        raise LandmarkError(
+            f"results_path {folder}: not a folder below LANDMARK_RESULTS {results}; "
+            f"choose one there"
+        )
+    return folder
+
+
+def write_query(client: Any, folder: str, features: LocalFeatures) -> None:
+    """Keep the query's features beside the result, for the tasks to come."""
+    write_object(client, folder + QUERY, features.to_bytes(), "application/zip")
+
+
+def read_query(client: Any, folder: str) -> LocalFeatures:
+    """Read what `write_query` wrote; `LandmarkError` if something else lies there."""
+    with _refused(folder + QUERY):
+        return LocalFeatures.from_bytes(read_object(client, folder + QUERY)[0])
+
+
+def write_result(client: Any, folder: str, result: SearchResult) -> dict[str, Any]:
+    """Write matches.json, then matches.txt: who sees the text finds everything.
+
+    Returns
+    -------
+    dict
+        The answer in short.
+    """
+    write_object(client, folder + JSON, result.to_json(), "application/json")
+    write_object(client, folder + TEXT, result.to_text(), "text/plain; charset=utf-8")
+    answer: dict[str, Any] = {
+        "verdict": result.verdict,
+        "query": result.query,
+        "matches": len(result.matches),
+        "images_compared": result.images_compared,
+        "best": result.matches[0].image_path if result.matches else None,
+        "inliers": result.matches[0].inliers if result.matches else 0,
+        "result": folder + TEXT,
+    }
+    logger.info("%s", answer)
+    return answer
+
+
+def read_result(client: Any, folder: str) -> SearchResult:
+    """Read what `write_result` wrote; `LandmarkError` if something else lies there."""
+    with _refused(folder + JSON):
+        return SearchResult.from_json(read_object(client, folder + JSON)[0])
+
+
+@contextmanager
+def _refused(path: str) -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        reason = str(error).splitlines()[0]
+        raise LandmarkError(f"{path}: damaged ({reason}); search again") from error

@@ -1,0 +1,262 @@
+"""The photographs that one run searches for: each with a result of its own, and all in one list.
+
+A run that was given one photograph writes its result into the run's own folder. Of a list or a
+prefix each photograph has a folder below it. `searches.txt` and `searches.json` lie beside.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from landmark.errors import LandmarkError
+from landmark.features import LocalFeatures
+from landmark.matching.ranking import FAILED, OUTCOMES
+from landmark.search.result import CONTROL_CHARACTERS, TEXT, SearchResult, write_query, write_result
+from landmark.storage.bucket import read_object, split_path, write_object
+
+OVERVIEW_TEXT = "searches.txt"
+OVERVIEW_JSON = "searches.json"
+
+NAME_CHARACTERS = 50
+#: Of all reasons why a run has nothing to show.
+REASONS_TOLD = 3
+
+
+@dataclass(frozen=True)
+class Search:
+    """One photograph of a run, and what became of it.
+
+    Parameters
+    ----------
+    query : str
+        ``s3://bucket/key``; or a prefix below which nothing was found.
+    folder : str
+        ``s3://bucket/…/``: where its result is.
+    is_read : bool
+        Whether its features lie there.
+    outcome : str or None
+        The verdict, or ``failed``; None as long as it is not known.
+    reason : str or None
+        Why it failed.
+    inliers, best : int, str or None
+        Of the best match.
+    matches, images_compared : int
+        How many were ranked, and of how many.
+    """
+
+    query: str
+    folder: str
+    is_read: bool = False
+    outcome: str | None = None
+    reason: str | None = None
+    inliers: int = 0
+    best: str | None = None
+    matches: int = 0
+    images_compared: int = 0
+
+    def failed(self, reason: str) -> Search:
+        """The same, failed."""
+        return replace(self, outcome=FAILED, reason=reason)
+
+
+@dataclass(frozen=True)
+class Searches:
+    """All searches of one run, in the order that they were asked for.
+
+    Parameters
+    ----------
+    run_id : str
+    folder : str
+        ``s3://bucket/…/`` of the run.
+    searches : tuple of Search
+    """
+
+    run_id: str
+    folder: str
+    searches: tuple[Search, ...]
+
+    @classmethod
+    def plan(
+        cls,
+        run_id: str,
+        folder: str,
+        asked: str | Sequence[str],
+        found: Iterable[tuple[str, str | None]],
+    ) -> Searches:
+        """Give each photograph its folder.
+
+        Parameters
+        ----------
+        asked : str or sequence of str
+            What the run was given.
+        found : iterable of (str, str or None)
+            Of `landmark.ingest.find_queries`: paths, and why one cannot be searched for.
+        """
+        alone = isinstance(asked, str) and not asked.endswith("/")
+        searches = []
+        for path, reason in found:
+            search = Search(path, folder if alone else query_folder(folder, path))
+            searches.append(search.failed(reason) if reason else search)
+        return cls(run_id, folder, tuple(searches))
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many came out how; only what there is."""
+        outcomes = [search.outcome for search in self.searches]
+        return {name: outcomes.count(name) for name in OUTCOMES if name in outcomes}
+
+    @property
+    def paths(self) -> list[str]:
+        """Photographs to read."""
+        return [search.query for search in self.searches if search.outcome != FAILED]
+
+    @property
+    def read(self) -> list[Search]:
+        """Those whose photograph could be used."""
+        return [search for search in self.searches if search.is_read]
+
+    def keep_queries(
+        self, client: Any, extracted: Iterable[tuple[str, LocalFeatures | LandmarkError]]
+    ) -> Searches:
+        """Write each query's features into its folder, and down what could not be used.
+
+        Raises
+        ------
+        LandmarkError
+            If none is left to search for.
+        """
+        searches = {search.query: search for search in self.searches}
+        for path, found in extracted:
+            if isinstance(found, LandmarkError):
+                searches[path] = searches[path].failed(str(found))
+            else:
+                write_query(client, searches[path].folder, found)
+                searches[path] = replace(searches[path], is_read=True)
+        return self._with(searches.values()).write(client)
+
+    def keep_results(
+        self, client: Any, results: Iterable[SearchResult | LandmarkError]
+    ) -> dict[str, Any]:
+        """Write each result into its query's folder as it comes, then the overview.
+
+        Parameters
+        ----------
+        results : iterable of SearchResult or LandmarkError
+            One for each photograph that was `read`, in that order.
+
+        Returns
+        -------
+        dict
+            The answer in short: of the search whose best match is surest, and under ``searches``
+            how many came out how.
+
+        Raises
+        ------
+        LandmarkError
+            If there is no result.
+        """
+        done, answers = [], []
+        for search, result in zip(self.read, results, strict=True):
+            if isinstance(result, LandmarkError):
+                done.append(search.failed(str(result)))
+                continue
+            answer = write_result(client, search.folder, result)
+            answers.append(answer)
+            done.append(
+                replace(
+                    search,
+                    outcome=result.verdict,
+                    reason=None,
+                    inliers=answer["inliers"],
+                    best=answer["best"],
+                    matches=answer["matches"],
+                    images_compared=result.images_compared,
+                )
+            )
+        finished = self._with(done).write(client)
+        answer = max(answers, key=lambda answer: int(answer["inliers"]))
+        if len(self.searches) > 1:
+            answer["result"] = self.folder + OVERVIEW_TEXT
+        return {**answer, "searches": finished.counts}
+
+    def write(self, client: Any) -> Searches:
+        """Write searches.json, then searches.txt.
+
+        Raises
+        ------
+        LandmarkError
+            If every search has failed, and why.
+        """
+        json_type, text_type = "application/json", "text/plain; charset=utf-8"
+        write_object(client, self.folder + OVERVIEW_JSON, self.to_json(), json_type)
+        write_object(client, self.folder + OVERVIEW_TEXT, self.to_text(), text_type)
+        if all(search.outcome == FAILED for search in self.searches):
+            raise LandmarkError(self._reasons())
+        return self
+
+    def to_text(self) -> bytes:
+        """searches.txt: how many came out how, then a line for each search."""
+        header = {"searches": len(self.searches), **self.counts}
+        lines = [f"# {key}: {value}" for key, value in header.items()]
+        lines.append("# columns: outcome, inliers, query, best match, result, reason")
+        for search in self.searches:
+            result = "" if search.outcome in (None, FAILED) else search.folder + TEXT
+            columns = [
+                search.outcome or "",
+                str(search.inliers),
+                search.query,
+                search.best or "",
+                result,
+                search.reason or "",
+            ]
+            lines.append("\t".join(text.translate(CONTROL_CHARACTERS) for text in columns))
+        return ("\n".join(lines) + "\n").encode()
+
+    def to_json(self) -> bytes:
+        """searches.json: the same, for programs."""
+        return json.dumps(asdict(self), indent=1, ensure_ascii=False).encode()
+
+    @classmethod
+    def from_json(cls, data: bytes) -> Searches:
+        """Read what `to_json` wrote."""
+        fields = json.loads(data)
+        searches = tuple(Search(**search) for search in fields["searches"])
+        return cls(fields["run_id"], fields["folder"], searches)
+
+    def _with(self, searches: Iterable[Search]) -> Searches:
+        """The same with some of the searches in a new state."""
+        new = {search.query: search for search in searches}
+        return replace(
+            self, searches=tuple(new.get(search.query, search) for search in self.searches)
+        )
+
+    def _reasons(self) -> str:
+        reasons = list(dict.fromkeys(search.reason or "" for search in self.searches))
+        if len(reasons) == 1:
+            return reasons[0]
+        told = "; ".join(reasons[:REASONS_TOLD])
+        return (
+            f"none of {len(self.searches)} photographs can be searched for: {told}; "
+            f"all reasons are in {self.folder}{OVERVIEW_TEXT}"
+        )
+
+
+def query_folder(folder: str, path: str) -> str:
+    """The folder of one photograph of several: readable, its own, and always the same.
+
+    Nothing of the path but letters, digits, dots, dashes is in it, so it cannot lead elsewhere.
+    """
+    _, key = split_path(path)
+    name = re.sub(r"[^\w.-]+", "-", "/".join(key.rstrip("/").split("/")[-2:]))
+    name = name[-NAME_CHARACTERS:].strip(".-") or "photograph"
+    return f"{folder}{name}-{hashlib.sha256(path.encode()).hexdigest()[:16]}/"
+
+
+def read_overview(client: Any, folder: str) -> Searches:
+    """Read what `Searches.write` wrote."""
+    return Searches.from_json(read_object(client, folder + OVERVIEW_JSON)[0])

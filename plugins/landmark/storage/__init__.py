@@ -1,0 +1,15 @@
+"""Postgres, one module for each family of tables, and S3."""
+
+# What other wings use; the other rooms are this one's own.
+__all__ = [
+    "aggregations",
+    "bucket",
+    "database",
+    "descriptions",
+    "images",
+    "models",
+    "nearest",
+    "partitions",
+    "row_cache",
+    "sweeps",
+]

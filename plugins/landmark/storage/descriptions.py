@@ -1,0 +1,139 @@
+"""What puts images on a shortlist, in `landmarks`: global descriptors and sketches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pgvector import HalfVector
+from pgvector.psycopg import register_vector
+from typing_extensions import LiteralString
+
+from landmark.storage.aggregations import Description
+from landmark.storage.database import Database
+from landmark.storage.images import as_array
+
+
+def described_by(
+    database: Database, model: str, aggregation: int | None, after_id: int, images: int
+) -> list[tuple[int, str, NDArray[np.float16]]]:
+    """The next images that one of the model's aggregations has described, or None of them.
+
+    Returns
+    -------
+    list of tuple
+        Id, etag, and descriptors float16 [n, d] of each, by id.
+    """
+    where, values = _described_by(model, aggregation)
+    with database.connect() as connection:
+        rows = (
+            connection.cursor(binary=True)
+            .execute(
+                "SELECT id, etag, n_features, descriptors FROM landmarks"  # noqa: S608
+                f" WHERE {where} AND id > %(after)s ORDER BY id LIMIT %(images)s",
+                {**values, "after": after_id, "images": images},
+            )
+            .fetchall()
+        )
+    return [(row[0], row[1], as_array(row[3], "<f2", row[2])) for row in rows]
+
+
+def undescribed_ids(database: Database, model: str, images: int) -> list[int]:
+    """At most so many of the model's images that nothing has described yet, ascending."""
+    with database.connect() as connection:
+        rows = connection.execute(
+            "SELECT id FROM landmarks WHERE model = %s AND aggregation IS NULL"
+            " ORDER BY id LIMIT %s",
+            [model, images],
+        )
+        return [number for (number,) in rows]
+
+
+def save_descriptions(
+    database: Database, aggregation: int, described: list[tuple[int, str, Description | None]]
+) -> None:
+    """Write descriptions, with id and etag of each image.
+
+    An image that has changed since it was read is left alone: it was described by who wrote it.
+    """
+    with database.connect() as connection:
+        register_vector(connection)
+        connection.cursor().executemany(
+            "UPDATE landmarks SET global_descriptor = %s, sketch = %b, aggregation = %s"
+            " WHERE id = %s AND etag = %s",
+            [
+                [
+                    HalfVector(found.vector) if found else None,
+                    found.sketch if found else None,
+                    aggregation,
+                    number,
+                    etag,
+                ]
+                for number, etag, found in described
+            ],
+        )
+
+
+def take_own_descriptions(database: Database, model: str, aggregation: int) -> int:
+    """Give the model's own global descriptors their number; return how many there were."""
+    with database.connect() as connection:
+        return connection.execute(
+            "UPDATE landmarks SET aggregation = %s WHERE model = %s AND aggregation IS NULL"
+            " AND global_descriptor IS NOT NULL",
+            [aggregation, model],
+        ).rowcount
+
+
+def count_described(
+    database: Database, model: str, aggregation: int | None, up_to: int | None = None
+) -> int:
+    """How many images one of the model's aggregations, or None of them, has described.
+
+    Parameters
+    ----------
+    up_to : int, optional
+        Count no further.
+    """
+    where, values = _described_by(model, aggregation)
+    with database.connect() as connection:
+        row = connection.execute(
+            f"SELECT count(*) FROM (SELECT FROM landmarks WHERE {where} LIMIT %(up_to)s)"  # noqa: S608
+            " AS counted",
+            {**values, "up_to": up_to},
+        ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def read_descriptions(
+    database: Database, model: str, aggregation: int, paths: list[str]
+) -> list[Description]:
+    """Of those of the images that the aggregation described, by path."""
+    with database.connect() as connection:
+        register_vector(connection)
+        rows = connection.cursor(binary=True).execute(
+            "SELECT global_descriptor, sketch FROM landmarks"
+            " WHERE model = %s AND image_path = ANY(%s)"
+            " AND aggregation = %s AND global_descriptor IS NOT NULL ORDER BY image_path",
+            [model, paths, aggregation],
+        )
+        return [Description(vector.to_numpy(), sketch) for vector, sketch in rows]
+
+
+def read_sketches(database: Database, ids: Sequence[int]) -> dict[int, bytes]:
+    """Of images that have one, by id."""
+    with database.connect() as connection:
+        rows = connection.cursor(binary=True).execute(
+            "SELECT id, sketch FROM landmarks WHERE id = ANY(%s) AND sketch IS NOT NULL",
+            [list(ids)],
+        )
+        return dict(rows)
+
+
+def _described_by(model: str, aggregation: int | None) -> tuple[LiteralString, dict[str, Any]]:
+    """The condition, and its values, that one index of the table answers."""
+    if aggregation is None:
+        return "model = %(model)s AND aggregation IS NULL", {"model": model}
+    return "aggregation = %(aggregation)s", {"aggregation": aggregation}

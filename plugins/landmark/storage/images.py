@@ -1,0 +1,291 @@
+"""The tables `landmarks` and `landmark_failures`: what became of each image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import numpy as np
+import psycopg
+from numpy.typing import DTypeLike, NDArray
+from pgvector import HalfVector
+from pgvector.psycopg import register_vector
+
+from landmark.features import LocalFeatures
+from landmark.storage.aggregations import NumberedAggregation, hold_aggregation
+from landmark.storage.database import Database
+from landmark.storage.sweeps import settle
+
+#: A reason's examples.
+EXAMPLES = 12
+
+
+class Contents(NamedTuple):
+    """What the table holds of one model besides the image of a path.
+
+    Parameters
+    ----------
+    has_path : bool
+        Whether it holds that image, too.
+    images : int
+        Others; counted only so far as was asked.
+    newest : datetime or None
+        When one of them was indexed last; None if there is none.
+    """
+
+    has_path: bool
+    images: int
+    newest: datetime | None
+
+
+class Reason(NamedTuple):
+    """Images that failed for one reason.
+
+    Parameters
+    ----------
+    reason : str
+        Without the image's own path and figures.
+    images : int
+    last : datetime
+    examples : list of dict
+        The latest: `image_path` and the whole `reason`.
+    """
+
+    reason: str
+    images: int
+    last: datetime
+    examples: list[dict[str, str]]
+
+
+def find_image(database: Database, image_path: str, model: str) -> tuple[str, LocalFeatures] | None:
+    """The etag and features of an image, or None if it is not indexed for the model."""
+    with database.connect() as connection:
+        register_vector(connection)
+        row = (
+            connection.cursor(binary=True)
+            .execute(
+                "SELECT etag, locations, descriptors, scales, attention, width, height,"
+                " n_features, global_descriptor"
+                " FROM landmarks WHERE image_path = %s AND model = %s",
+                [image_path, model],
+            )
+            .fetchone()
+        )
+    if row is None:
+        return None
+    etag, locations, descriptors, scales, attention, width, height, n, pooled = row
+    return etag, LocalFeatures(
+        locations=as_array(locations, "<f4", n, 2),
+        descriptors=as_array(descriptors, "<f2", n),
+        scales=np.frombuffer(scales, "<f4"),
+        attention=np.frombuffer(attention, "<f4"),
+        width=width,
+        height=height,
+        global_descriptor=None if pooled is None else pooled.to_numpy(),
+    )
+
+
+def save_image(
+    database: Database,
+    image_path: str,
+    model: str,
+    etag: str,
+    features: LocalFeatures,
+    sweep: str = "",
+    aggregation: NumberedAggregation | None = None,
+) -> None:
+    """Write an image's features, instead of any it had, and settle it in the sweep.
+
+    A row keeps its id, so that a running search sees an image once.
+
+    Parameters
+    ----------
+    aggregation : NumberedAggregation, optional
+        Of the model: makes the global descriptor. Without it `landmark_index` adds that later.
+    """
+    pooled, sketch, number = features.global_descriptor, None, None
+    if aggregation:
+        pooled, sketch = aggregation.describe(features) or (None, None)
+        number = aggregation.number
+    with database.connect() as connection:
+        register_vector(connection)
+        _one_writer(connection, image_path, model)
+        if aggregation and not hold_aggregation(connection, aggregation.number):
+            # Replaced meanwhile; `landmark_index` describes the image.
+            pooled = sketch = number = None
+        connection.execute(
+            "INSERT INTO landmarks (image_path, model, etag, width, height, n_features,"
+            " locations, descriptors, scales, attention,"
+            " global_descriptor, sketch, aggregation)"
+            " VALUES (%s, %s, %s, %s, %s, %s, %b, %b, %b, %b, %s, %b, %s)"
+            " ON CONFLICT (image_path, model) DO UPDATE SET"
+            " etag = excluded.etag, width = excluded.width, height = excluded.height,"
+            " n_features = excluded.n_features, locations = excluded.locations,"
+            " descriptors = excluded.descriptors, scales = excluded.scales,"
+            " attention = excluded.attention,"
+            " global_descriptor = excluded.global_descriptor, sketch = excluded.sketch,"
+            " aggregation = excluded.aggregation, indexed_at = now()",
+            [
+                image_path,
+                model,
+                etag,
+                features.width,
+                features.height,
+                len(features),
+                features.locations.astype("<f4").tobytes(),
+                features.descriptors.astype("<f2").tobytes(),
+                features.scales.astype("<f4").tobytes(),
+                features.attention.astype("<f4").tobytes(),
+                None if pooled is None else HalfVector(pooled),
+                sketch,
+                number,
+            ],
+        )
+        connection.execute(
+            "DELETE FROM landmark_failures WHERE image_path = %s AND model = %s",
+            [image_path, model],
+        )
+        settle(connection, sweep, image_path, "indexed")
+
+
+def record_failure(
+    database: Database, image_path: str, model: str, etag: str, reason: str, sweep: str = ""
+) -> None:
+    """Note why an image cannot be used, and settle it in the sweep.
+
+    Features of an earlier version of the object go: they are no longer what lies in S3.
+    """
+    with database.connect() as connection:
+        _one_writer(connection, image_path, model)
+        connection.execute(
+            "INSERT INTO landmark_failures AS failure (image_path, model, etag, reason)"
+            " VALUES (%s, %s, %s, %s)"
+            " ON CONFLICT (image_path, model) DO UPDATE SET"
+            " etag = excluded.etag, reason = excluded.reason,"
+            " attempts = CASE WHEN failure.etag = excluded.etag"
+            "  THEN failure.attempts + 1 ELSE 1 END,"
+            " first_failed_at = CASE WHEN failure.etag = excluded.etag"
+            "  THEN failure.first_failed_at ELSE excluded.first_failed_at END,"
+            " last_failed_at = excluded.last_failed_at",
+            [image_path, model, etag, reason],
+        )
+        connection.execute(
+            "DELETE FROM landmarks WHERE image_path = %s AND model = %s",
+            [image_path, model],
+        )
+        settle(connection, sweep, image_path, "failed")
+
+
+def count_images(database: Database, model: str, up_to: int | None = None) -> int:
+    """How many images the model has.
+
+    Parameters
+    ----------
+    up_to : int, optional
+        Count no further: counting takes long in a large table.
+    """
+    with database.connect() as connection:
+        return _count_images(connection, model, up_to)
+
+
+def contents_besides(
+    database: Database, model: str, paths: Sequence[str], up_to: int
+) -> list[Contents]:
+    """For each path what the model has besides the image of that path.
+
+    Parameters
+    ----------
+    up_to : int
+        Count no further.
+    """
+    with database.connect() as connection:
+        images = _count_images(connection, model, up_to + 1)
+        # Of two one at least is another image than the one of a path.
+        newest = connection.execute(
+            "SELECT image_path, indexed_at FROM landmarks WHERE model = %s"
+            " ORDER BY indexed_at DESC LIMIT 2",
+            [model],
+        ).fetchall()
+        indexed = {
+            path
+            for (path,) in connection.execute(
+                "SELECT image_path FROM landmarks WHERE model = %s AND image_path = ANY(%s)",
+                [model, list(paths)],
+            )
+        }
+    return [
+        Contents(
+            path in indexed,
+            min(images - (path in indexed), up_to),
+            next((time for other, time in newest if other != path), None),
+        )
+        for path in paths
+    ]
+
+
+def newest_images(database: Database, model: str, images: int) -> list[str]:
+    """Paths of the images that came last, the last first."""
+    with database.connect() as connection:
+        rows = connection.execute(
+            "SELECT image_path FROM landmarks WHERE model = %s ORDER BY id DESC LIMIT %s",
+            [model, images],
+        )
+        return [path for (path,) in rows]
+
+
+def is_known_image(database: Database, image_path: str) -> bool:
+    """Whether an image is indexed, or has failed to be."""
+    with database.connect() as connection:
+        row: tuple[Any, ...] | None = connection.execute(
+            "SELECT EXISTS (SELECT FROM landmarks WHERE image_path = %(path)s)"
+            " OR EXISTS (SELECT FROM landmark_failures WHERE image_path = %(path)s)",
+            {"path": image_path},
+        ).fetchone()
+    return bool(row and row[0])
+
+
+def failures_by_reason(database: Database, sweep: str | None = None) -> list[Reason]:
+    """The failures of the index, or of one sweep, by their reason, the most frequent first.
+
+    A message names its image first and has figures of it; without them the reason is left.
+    """
+    return database.rows(
+        Reason,
+        "WITH named AS (SELECT image_path, reason, last_failed_at, regexp_replace("
+        "  CASE WHEN starts_with(reason, image_path || ': ')"
+        "   THEN substr(reason, length(image_path) + 3) ELSE reason END,"
+        "  '[0-9][0-9,.x]*', '…', 'g') AS kind FROM landmark_failures"
+        "  WHERE %(sweep)s::text IS NULL OR (image_path, model) IN"
+        "   (SELECT image_path, model FROM landmark_sweep_images"
+        "    JOIN landmark_sweeps USING (sweep) WHERE sweep = %(sweep)s AND outcome = 'failed')),"
+        " numbered AS (SELECT *, row_number() OVER (PARTITION BY kind"
+        "  ORDER BY last_failed_at DESC, image_path) AS number FROM named)"
+        " SELECT kind AS reason, count(*) AS images, max(last_failed_at) AS last,"
+        "  json_agg(json_build_object('image_path', image_path, 'reason', reason)"
+        "   ORDER BY number) FILTER (WHERE number <= %(examples)s) AS examples"
+        " FROM numbered GROUP BY kind ORDER BY count(*) DESC, kind",
+        {"sweep": sweep, "examples": EXAMPLES},
+    )
+
+
+def _one_writer(connection: psycopg.Connection[Any], image_path: str, model: str) -> None:
+    """Wait for others who write this image, a sweep and a search: it is a row or a failure."""
+    connection.execute(
+        "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"{model} {image_path}"]
+    )
+
+
+def _count_images(connection: psycopg.Connection[Any], model: str, up_to: int | None) -> int:
+    row = connection.execute(
+        "SELECT count(*) FROM (SELECT FROM landmarks WHERE model = %s LIMIT %s) AS counted",
+        [model, up_to],
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def as_array(data: bytes, dtype: DTypeLike, n: int, columns: int | None = None) -> NDArray[Any]:
+    """A blob of the table as an array [n, columns]; by default as many columns as it has."""
+    values = np.frombuffer(data, dtype)
+    return values.reshape(n, columns or (values.size // n if n else 1))

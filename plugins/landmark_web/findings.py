@@ -1,0 +1,105 @@
+"""What the searches of a run have found, as it lies in S3; 404 where that is nothing."""
+
+from __future__ import annotations
+
+from typing import Annotated, NamedTuple
+
+from fastapi import Depends, HTTPException, Query
+
+from landmark.matching.ranking import FAILED, Match
+from landmark.search.result import SearchResult, read_result
+from landmark.search.searches import Search, Searches, read_overview
+from landmark.storage.bucket import ObjectMissing
+from landmark_web.connection import connected
+from landmark_web.limits import KEPT_S, RESULTS_KEPT, SEARCHES_KEPT, kept
+from landmark_web.runs import SEARCH, Run, find_run
+
+
+class Asked(NamedTuple):
+    """One photograph of a run.
+
+    Parameters
+    ----------
+    run : Run
+    number : int
+        From 1 on.
+    search : Search
+    """
+
+    run: Run
+    number: int
+    search: Search
+
+    @property
+    def where(self) -> dict[str, int]:
+        """What its addresses have besides the run; nothing if it is the only one."""
+        return {} if self.run.is_one else {"query": self.number}
+
+
+def asked(run_id: str, query: Annotated[int, Query(ge=1)] = 1) -> Asked:
+    """The photograph of a run that an address names by its number."""
+    return search_of(find_run(SEARCH, run_id), query)
+
+
+OneSearch = Annotated[Asked, Depends(asked)]
+
+
+def search_of(run: Run, number: int) -> Asked:
+    """One of a run's searches, by its number from 1 on."""
+    searches = searches_of(run).searches
+    if number > len(searches):
+        raise HTTPException(404, f"The run has {len(searches)} searches; there is no {number}.")
+    return Asked(run, number, searches[number - 1])
+
+
+def searches_of(run: Run) -> Searches:
+    """All of a run's searches."""
+    folder = folder_of(run)
+    searches = _read_overview(folder, run.version, bool(run.answer))
+    if searches is None and run.is_one:  # written before runs had several searches
+        found = Search(run.paths[0], folder, is_read=True)
+        return Searches(run.run_id, folder, (found,))
+    if searches is None or searches.run_id != run.run_id:
+        raise HTTPException(404, f"Another run has written its searches to {folder} since.")
+    return searches
+
+
+def folder_of(run: Run) -> str:
+    """Where a run writes."""
+    if run.folder is None:
+        raise HTTPException(404, "The search has not read its photograph yet.")
+    return run.folder
+
+
+def result_of(one: Asked) -> SearchResult:
+    """What a search has found."""
+    if one.run.answer is None or one.search.outcome == FAILED:
+        raise HTTPException(404, "The search has no result.")
+    folder = one.search.folder
+    result = _read_result(folder, one.run.version)
+    if result.query != one.search.query:
+        raise HTTPException(404, f"Another search has written its result to {folder} since.")
+    return result
+
+
+def match_of(one: Asked, rank: int) -> Match:
+    """One match of a search, by its rank from 1 on."""
+    matches = result_of(one).matches
+    if not 1 <= rank <= len(matches):
+        raise HTTPException(404, f"The result has {len(matches)} matches; there is no {rank}.")
+    return matches[rank - 1]
+
+
+@kept(KEPT_S, SEARCHES_KEPT)
+def _read_overview(folder: str, version: str, is_done: bool) -> Searches | None:
+    """Read anew when the run runs again, and once it has its answer."""
+    try:
+        return read_overview(connected().s3, folder)
+    except ObjectMissing:
+        return None
+
+
+@kept(KEPT_S, RESULTS_KEPT)
+def _read_result(folder: str, version: str) -> SearchResult:
+    """Read anew when the run runs again."""
+    return read_result(connected().s3, folder)

@@ -1,0 +1,69 @@
+"""What the index holds, what could not be indexed, and the last sweeps."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from airflow.api_fastapi.core_api.security import GetUserDep
+from fastapi import APIRouter, Depends, HTTPException, Request, Response
+from fastapi.responses import HTMLResponse, RedirectResponse
+
+from landmark.errors import LandmarkError
+from landmark.storage.images import failures_by_reason, is_known_image, newest_images
+from landmark.storage.models import growth, known_models
+from landmark.storage.sweeps import recent_sweeps
+from landmark_web.connection import connected
+from landmark_web.limits import NEWEST, OVERVIEW_S, SWEEPS, decoding, kept
+from landmark_web.permissions import allowed, may_index, may_read_index, same_origin
+from landmark_web.responses import html, picture, see_other
+from landmark_web.runs import INDEX, trigger
+
+router = APIRouter(prefix="/index", dependencies=[Depends(may_read_index)])
+forms = APIRouter(prefix="/index", dependencies=[Depends(same_origin), Depends(may_index)])
+
+
+@router.get("")
+def show_index(request: Request, user: GetUserDep) -> HTMLResponse:
+    """What the index holds, what could not be indexed, and the last sweeps."""
+    known = _overview()
+    return html(request, "index.html", allowed=allowed(request, user, may_index), **known)
+
+
+@router.get("/image")
+@decoding
+def index_image(request: Request, path: str, size: Literal["small", "large"] = "small") -> Response:
+    """An image of the index, or one that failed; nothing else in S3."""
+    if not is_known_image(connected().database, path):
+        raise HTTPException(404, "The index has no such image.")
+    return picture(request, path, size)
+
+
+@forms.post("/retry")
+def retry_failures(request: Request, user: GetUserDep) -> RedirectResponse:
+    """Trigger a sweep that also tries the images again that failed."""
+    run_id = trigger(request, user, INDEX, {"retry_failures": True})
+    return see_other(request, "dags", INDEX, "runs", run_id)
+
+
+@kept(OVERVIEW_S)
+def _overview() -> dict[str, Any]:
+    from landmark.index.registry import searched_model
+
+    settings, database, _ = connected()
+    models = known_models(database)
+    # As searches: the model completed last, or that of the settings before the first is complete.
+    try:
+        current = searched_model(database, settings).fingerprint
+    except LandmarkError:
+        current = max(models, key=lambda one: (one.searched, one.images)).model if models else ""
+    row = next((one for one in models if one.model == current and one.images), None)
+    return {
+        "settings": settings,
+        "models": models,
+        "current": current,
+        "row": row,
+        "newest": newest_images(database, current, NEWEST) if row else [],
+        "growth": growth(database, current) if row else [],
+        "failures": failures_by_reason(database),
+        "sweeps": recent_sweeps(database, SWEEPS),
+    }

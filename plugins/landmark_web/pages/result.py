@@ -1,0 +1,163 @@
+"""A run of landmark_search: how far it is, what it found, its photographs, pairs and files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
+from fastapi.responses import HTMLResponse
+
+from landmark.errors import LandmarkError
+from landmark.matching.ranking import FAILED
+from landmark.search.result import CONTACT_SHEET, JSON, PICTURE, TEXT
+from landmark.search.searches import OVERVIEW_JSON, OVERVIEW_TEXT, Search
+from landmark_web import responses
+from landmark_web.connection import connected
+from landmark_web.findings import (
+    OneSearch,
+    folder_of,
+    match_of,
+    result_of,
+    search_of,
+    searches_of,
+)
+from landmark_web.limits import (
+    PAIR_HEIGHT_PX,
+    PAIR_SIDE_PX,
+    QUERIES_A_PAGE,
+    RESULTS_A_PAGE,
+    decoding,
+)
+from landmark_web.permissions import may_read_searches
+from landmark_web.responses import html
+from landmark_web.runs import SEARCH, STEPS, Run, find_run
+from landmark_web.thumbnails import thumbnail
+
+router = APIRouter(prefix="/searches/{run_id}", dependencies=[Depends(may_read_searches)])
+
+
+@router.get("")
+def show_search(
+    request: Request,
+    run_id: str,
+    page: Annotated[int, Query(ge=1, le=100)] = 1,
+    query: Annotated[int | None, Query(ge=1)] = None,
+) -> HTMLResponse:
+    """A run: how far it is, or what it found; of several searches all, or the one of a number."""
+    return run_page(request, find_run(SEARCH, run_id), page, query)
+
+
+@router.get("/searches.{kind}")
+def download_overview(run_id: str, kind: Literal["txt", "json"]) -> Response:
+    """The list of a run's searches as it lies in S3."""
+    run = find_run(SEARCH, run_id)
+    searches_of(run)  # it is this run's
+    name = {"txt": OVERVIEW_TEXT, "json": OVERVIEW_JSON}[kind]
+    return responses.download(folder_of(run) + name, kind)
+
+
+@router.get("/matches.{kind}")
+def download(one: OneSearch, kind: Literal["txt", "json"]) -> Response:
+    """The result as it lies in S3."""
+    result_of(one)  # it is this search's
+    return responses.download(one.search.folder + {"txt": TEXT, "json": JSON}[kind], kind)
+
+
+@router.get("/images/{rank}")
+@decoding
+def search_image(
+    request: Request, one: OneSearch, rank: int, size: Literal["small", "large"] = "small"
+) -> Response:
+    """A photograph of a result by its rank; the query is rank 0."""
+    if rank == 0 and not one.search.is_read:
+        raise HTTPException(404, "This photograph could not be used.")
+    path = one.search.query if rank == 0 else match_of(one, rank).image_path
+    return responses.picture(request, path, size)
+
+
+@router.get("/contact-sheet.jpg")
+@decoding
+def contact_sheet(request: Request, one: OneSearch) -> Response:
+    """The contact sheet that the DAG has drawn."""
+    return responses.picture(request, one.search.folder + CONTACT_SHEET, "large")
+
+
+@router.get("/pairs/{rank}")
+def show_pair(request: Request, one: OneSearch, rank: int) -> HTMLResponse:
+    """The query beside one match, the inliers drawn."""
+    return html(
+        request,
+        "pair.html",
+        run=one.run,
+        search=one.search,
+        where=one.where,
+        rank=rank,
+        match=match_of(one, rank),
+        ranked=len(result_of(one).matches),
+    )
+
+
+@router.get("/pairs/{rank}/picture.jpg")
+@decoding
+def pair_picture(request: Request, one: OneSearch, rank: int) -> Response:
+    """The two photographs with a line for each inlier, finer than the DAG draws them."""
+    from landmark.search.pictures import draw_pair
+
+    match_of(one, rank)  # there is one
+    folder = one.search.folder
+    etag = responses.etag_of(one.run.run_id, str(rank), one.run.version, folder)
+    if request.headers.get("if-none-match") == etag:
+        return responses.unchanged(etag)
+    _, database, s3 = connected()
+    try:
+        body = draw_pair(database, s3, folder, rank, PAIR_SIDE_PX, PAIR_HEIGHT_PX)
+    except LandmarkError as error:
+        # An image has gone or changed since; the DAG may have drawn it in time.
+        try:
+            body, _ = thumbnail(s3, folder + PICTURE.format(rank=rank), PAIR_SIDE_PX)
+        except LandmarkError:
+            raise error from None
+    return responses.jpeg(body, etag)
+
+
+def run_page(request: Request, run: Run, page: int = 1, query: int | None = None) -> HTMLResponse:
+    """All of a run's searches, or one of them."""
+    if run.folder is None:
+        one = None
+    elif run.is_one or query is not None:
+        one = search_of(run, query or 1)
+    else:
+        return _several(request, run, searches_of(run).searches, page)
+    result = result_of(one) if one and run.answer and one.search.outcome != FAILED else None
+    first = (page - 1) * RESULTS_A_PAGE
+    return html(
+        request,
+        "search.html",
+        run=run,
+        path=one.search.query if one else run.paths[0],
+        search=one.search if one else None,
+        where=one.where if one else {},
+        steps=STEPS,
+        result=result,
+        first=first,
+        shown=result.matches[first : first + RESULTS_A_PAGE] if result else [],
+        page=page,
+        pages=-(-len(result.matches) // RESULTS_A_PAGE) if result else 1,
+    )
+
+
+def _several(request: Request, run: Run, searches: Sequence[Search], page: int) -> HTMLResponse:
+    first = (page - 1) * QUERIES_A_PAGE
+    return html(
+        request,
+        "several.html",
+        run=run,
+        searches=len(searches),
+        failed=sum(search.outcome == FAILED for search in searches),
+        steps=STEPS,
+        first=first,
+        shown=searches[first : first + QUERIES_A_PAGE],
+        page=page,
+        pages=-(-len(searches) // QUERIES_A_PAGE),
+    )

@@ -1,0 +1,135 @@
+"""From a filled-in form to a run of landmark_search."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import Request
+from starlette.datastructures import UploadFile
+
+from landmark.errors import LandmarkError
+from landmark.extraction.sandbox import decode_isolated
+from landmark.matching.ranking import MIN_INLIERS
+from landmark.search.queries import find_queries
+from landmark.storage.bucket import read_etag, write_object
+from landmark_airflow import Landmark
+from landmark_web.limits import CHECK_SIDE_PX, MAX_UPLOAD_BYTES, REST_BYTES, decoding
+from landmark_web.runs import SEARCH, trigger
+
+MODES = ("auto", "exhaustive", "shortlist")
+
+
+@dataclass(frozen=True)
+class Form:
+    """What a user has sent.
+
+    Parameters
+    ----------
+    fields : mapping
+    name : str
+        Of the file; empty if there is none.
+    photograph : bytes
+    """
+
+    fields: Mapping[str, str]
+    name: str = ""
+    photograph: bytes = b""
+
+
+def defaults() -> dict[str, str]:
+    """What the form says until somebody changes it."""
+    return {"image_path": "", "top_k": "100", "min_inliers": str(MIN_INLIERS), "mode": "auto"}
+
+
+async def read_form(request: Request) -> Form:
+    """Read a form with at most one file.
+
+    Raises
+    ------
+    LandmarkError
+        If it is too large.
+    """
+    too_large = LandmarkError(
+        f"The photograph is larger than {MAX_UPLOAD_BYTES // 1_000_000} MB; reduce it, or put "
+        f"it into S3 and give its path."
+    )
+    length = request.headers.get("content-length", "")
+    if not length.isdigit() or int(length) > MAX_UPLOAD_BYTES + REST_BYTES:
+        raise too_large
+    async with request.form(max_files=1, max_fields=20) as form:
+        fields = {name: value for name, value in form.items() if isinstance(value, str)}
+        file = form.get("photograph")
+        if isinstance(file, UploadFile) and file.filename:
+            if (file.size or 0) > MAX_UPLOAD_BYTES:
+                raise too_large
+            return Form(fields, file.filename, await file.read())
+        return Form(fields)
+
+
+@decoding
+def start(request: Request, user: Any, form: Form, landmark: Landmark) -> str:
+    """Trigger the search and return the run's id.
+
+    Raises
+    ------
+    LandmarkError
+        If the form, the photograph or Airflow does not allow it; the reason in one line.
+    """
+    lines = [line.strip() for line in form.fields.get("image_path", "").splitlines()]
+    paths = list(dict.fromkeys(line for line in lines if line))
+    if form.name and paths:
+        raise LandmarkError("Give a path or a photograph to upload, not both.")
+    if not form.name:
+        _check_paths(landmark, paths)
+    conf: dict[str, Any] = {
+        "top_k": _whole_number(form.fields, "top_k", "Matches"),
+        "min_inliers": _whole_number(form.fields, "min_inliers", "Least inliers"),
+        "mode": form.fields.get("mode", "auto"),
+        "add_to_index": "add_to_index" in form.fields,
+    }
+    if form.name:
+        conf["image_path"] = _upload(landmark, form)
+    else:
+        conf["image_path"] = paths[0] if len(paths) == 1 else paths
+    return trigger(request, user, SEARCH, conf)
+
+
+def _check_paths(landmark: Landmark, paths: Sequence[str]) -> None:
+    if not paths:
+        raise LandmarkError("Give the path of a photograph, s3://bucket/key, or upload one.")
+    for path in paths:
+        if not re.match(r"s3://[^/]+/", path):
+            raise LandmarkError(f"{path}: not a path in S3; write s3://bucket/key.")
+    settings = landmark.settings
+    settings.check_queries(paths)
+    if len(paths) == 1 and not paths[0].endswith("/"):
+        read_etag(landmark.s3, paths[0])  # of several, the result says which could not be used
+    found = find_queries(landmark.s3, paths, settings.results, settings.max_queries)
+    for _, reason in found[:1]:
+        if reason and len(found) == 1:
+            raise LandmarkError(reason)
+
+
+def _whole_number(fields: Mapping[str, str], name: str, title: str) -> int:
+    text = fields.get(name) or defaults()[name]
+    try:
+        return int(text)
+    except ValueError:
+        raise LandmarkError(f"{title}: {text!r} is not a whole number.") from None
+
+
+def _upload(landmark: Landmark, form: Form) -> str:
+    """Put the photograph below `LANDMARK_UPLOADS`; the same file twice is one object."""
+    uploads = landmark.settings.uploads
+    if uploads is None:
+        raise LandmarkError("LANDMARK_UPLOADS is not set, so nothing can be uploaded; give a path.")
+    name = re.sub(r"[^\w.-]+", "-", form.name.replace("\\", "/").rsplit("/", 1)[-1]).strip(".-")
+    decode_isolated(form.photograph, name, CHECK_SIDE_PX)
+    digest = hashlib.sha256(form.photograph).hexdigest()[:16]
+    path = f"{uploads}{digest}/{name[-100:] or 'photograph'}"
+    write_object(landmark.s3, path, form.photograph, "application/octet-stream")
+    return path

@@ -1,0 +1,346 @@
+"""Both DAGs: what every DAG keeps to, and whole runs by `dag.test()` on the real servers."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+NOBODY = "http://127.0.0.1:9"  # discards whatever it is sent, if anything listens at all
+DAG_FILES = sorted((REPOSITORY / "dags").glob("*.py"))
+
+
+@pytest.fixture(scope="module")
+def airflow(postgres, s3_server, tmp_path_factory):
+    """Airflow on the real Postgres, with the connections and settings of a deployment."""
+    home = tmp_path_factory.mktemp("airflow")
+    database = postgres.create_database("airflow_dags", "airflow")
+    s3 = {
+        "conn_type": "aws",
+        "login": s3_server.access_key,
+        "password": s3_server.secret_key,
+        "extra": {
+            "endpoint_url": s3_server.endpoint_url,
+            "region_name": "us-east-1",
+            "config_kwargs": {"s3": {"addressing_style": "path"}, "signature_version": "s3v4"},
+        },
+    }
+    environment = {
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(REPOSITORY / "dags"),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(REPOSITORY / "plugins"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database.replace("://", "+psycopg2://"),
+        "AIRFLOW_CONN_LANDMARK_POSTGRES": postgres.create_database("landmark_dags"),
+        "AIRFLOW_CONN_LANDMARK_S3": json.dumps(s3),
+        "LANDMARK_MODEL": str(REPOSITORY / "include/models/landmark-v1"),
+        "LANDMARK_DASK": "local",
+    }
+    assert "airflow" not in sys.modules, "Airflow reads its settings when it is first imported"
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], check=True)
+        yield
+        from airflow.settings import dispose_orm
+
+        dispose_orm()  # before its database stops
+
+
+@pytest.fixture
+def dags(airflow):
+    """Read anew for each test: `dag.test()` leaves a run's params in the DAG."""
+    from airflow.dag_processing.dagbag import DagBag
+
+    bag = DagBag(str(REPOSITORY / "dags"))
+    assert bag.import_errors == {}
+    return bag.dags
+
+
+# ---- what every DAG keeps to --------------------------------------------------------------------
+
+
+def test_the_two_dags_are_there(dags):
+    assert set(dags) == {"landmark_index", "landmark_search"}
+
+
+def test_every_dag_has_documentation_tags_and_limits(dags):
+    for dag in dags.values():
+        assert len(dag.doc_md) > 200 and "landmark" in dag.tags
+        assert dag.catchup is False and dag.dagrun_timeout is not None
+
+
+def test_every_task_has_owner_documentation_retries_and_a_timeout(dags):
+    for task in (task for dag in dags.values() for task in dag.tasks):
+        assert task.owner == "landmark"
+        assert task.doc_md or task.python_callable.__doc__, task.task_id
+        assert task.retries >= 2 and task.retry_exponential_backoff, task.task_id
+        assert timedelta(0) < task.execution_timeout <= timedelta(hours=6), task.task_id
+
+
+def test_the_index_sweeps_nightly_one_run_at_a_time(dags):
+    dag = dags["landmark_index"]
+    assert dag.timetable.expression == "0 0 * * *" and dag.max_active_runs == 1
+    assert [asset.name for asset in dag.task_dict["summarise"].outlets] == ["landmarks"]
+
+
+def test_every_param_has_a_title_and_a_description(dags):
+    for dag in dags.values():
+        for name in dag.params:
+            param = dag.params.get_param(name)
+            assert param.schema["title"] and len(param.description) > 20, name
+
+
+@pytest.mark.parametrize(
+    ("conf", "reason"),
+    [
+        ({}, "image_path"),
+        ({"image_path": "/home/me/photo.jpg"}, "does not match"),
+        ({"image_path": "s3://bucket-alone"}, "does not match"),
+        ({"image_path": []}, "should be non-empty"),
+        ({"image_path": ["s3://b/k.jpg", "k.jpg"]}, "does not match"),
+        ({"image_path": {"path": "s3://b/k.jpg"}}, "is not of type 'string', 'array'"),
+        ({"image_path": "s3://b/k.jpg", "mode": "fast"}, "is not one of"),
+        ({"image_path": "s3://b/k.jpg", "top_k": 0}, "less than the minimum"),
+    ],
+)
+def test_a_wrong_conf_is_refused_before_the_run(dags, conf, reason):
+    from airflow.sdk.exceptions import ParamValidationError
+
+    with pytest.raises(ParamValidationError, match=reason):
+        dags["landmark_search"].test(run_conf=conf)
+
+
+@pytest.mark.parametrize("file", DAG_FILES, ids=lambda file: file.name)
+def test_parsing_is_light(airflow, file):
+    """CPU seconds of the file itself, Airflow imported, and nothing heavy with it."""
+    program = (
+        "import runpy, sys, time; import airflow.sdk;"
+        "started = time.process_time(); runpy.run_path(sys.argv[1]);"
+        "seconds = time.process_time() - started;"
+        "heavy = {'tensorflow', 'dask', 'distributed', 'skimage', 'numpy', 'boto3'};"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules);"
+        "print(seconds)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(file)], capture_output=True, text=True, check=True
+    )
+    assert float(done.stdout.split()[-1]) < 1
+
+
+# ---- whole runs ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def bucket(s3_server, prefix, monkeypatch):
+    """Three places of three views, a broken file, and the settings that point there."""
+
+    def fill(objects):
+        base = prefix(objects)
+        monkeypatch.setenv("LANDMARK_IMAGES", base + "images/")
+        monkeypatch.setenv("LANDMARK_RESULTS", base + "results/")
+        return base
+
+    return fill
+
+
+def xcom(run, task_id, key="return_value"):
+    from airflow.models.xcom import XComModel
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        query = XComModel.get_many(
+            key=key,
+            run_id=run.run_id,
+            dag_ids=run.dag_id,
+            task_ids=task_id,
+        )
+        return XComModel.deserialize_value(session.execute(query).scalars().one())
+
+
+@pytest.fixture
+def least_rights(empty_database, with_role, monkeypatch):
+    """The tasks run as roles that may do only what they must; the owner has made the tables."""
+    empty_database.migrate()
+    for role in ("tasks", "reader"):
+        address = with_role(empty_database.conninfo, f"landmark_{role}")
+        monkeypatch.setenv(f"AIRFLOW_CONN_LANDMARK_{role.upper()}", address)
+    monkeypatch.setenv("LANDMARK_POSTGRES_CONN_ID", "landmark_tasks")
+    monkeypatch.setenv("LANDMARK_DASK_POSTGRES_CONN_ID", "landmark_reader")
+
+
+def test_index_then_search(dags, bucket, photograph, s3, least_rights):
+    places = {f"images/{p}/{v}.jpg": photograph(p, v) for p in range(3) for v in range(3)}
+    base = bucket({**places, "images/broken.jpg": b"broken", "query.jpg": photograph(1, -1)})
+
+    run = dags["landmark_index"].test()
+    assert run.state == "success"
+    summary = xcom(run, "summarise")
+    assert (summary["seen"], summary["new"], summary["indexed"], summary["failed"]) == (
+        10,
+        10,
+        9,
+        1,
+    )
+
+    assert xcom(run, "switch_model") is True
+
+    again = dags["landmark_index"].test()
+    assert again.state == "success" and xcom(again, "summarise")["indexed"] == 0
+    assert xcom(again, "switch_model") is False
+    assert states(again)["extract_batch"] == "skipped"
+
+    run = dags["landmark_search"].test(run_conf={"image_path": base + "query.jpg"})
+    assert run.state == "success"
+    folder = f"{base}results/{run.run_id}/"
+    text = read(s3, folder + "matches.txt")
+    header = dict(line[2:].split(": ", 1) for line in text.splitlines() if line.startswith("# "))
+    assert list(header) == [
+        "query",
+        "model",
+        "images compared",
+        "index time",
+        "mode",
+        "parameters",
+        "verdict",
+    ]
+    assert header["query"] == base + "query.jpg" and header["images compared"] == "9"
+    assert header["verdict"] == "match" and header["mode"] == "exhaustive"
+    rows = [line.split("\t") for line in text.splitlines() if not line.startswith("#")]
+    assert [row[0] for row in rows] == [str(rank) for rank in range(1, len(rows) + 1)]
+    assert {row[3] for row in rows[:3]} == {f"{base}images/1/{view}.jpg" for view in range(3)}
+    assert json.loads(read(s3, folder + "matches.json"))["matches"][0]["image_path"] == rows[0][3]
+    listed = s3.list_objects_v2(Bucket="landmark", Prefix=folder[14:] + "matches/")
+    assert len(listed["Contents"]) >= 3
+
+    # The query is indexed now: the next search finds it.
+    run = dags["landmark_search"].test(
+        run_conf={
+            "image_path": base + "images/1/0.jpg",
+            "top_k": 1,
+            "results_path": base + "results/mine",
+        }
+    )
+    assert run.state == "success"
+    assert len(read(s3, base + "results/mine/matches.txt").splitlines()) == 8
+
+
+def test_a_new_model_takes_over_when_it_has_every_image(
+    dags, bucket, photograph, monkeypatch, postgres
+):
+    """The same model with fewer features is another; a batch limit makes it take two sweeps."""
+    database = postgres.create_database("landmark_switch")
+    monkeypatch.setenv("AIRFLOW_CONN_LANDMARK_POSTGRES", database)
+    base = bucket({f"images/{place}.jpg": photograph(place) for place in range(3)})
+    query = {"image_path": base + "images/1.jpg"}
+
+    def searched_with():
+        return xcom(dags["landmark_search"].test(run_conf=query), "extract_query")["model"]
+
+    dags["landmark_index"].test()
+    old = searched_with()
+    monkeypatch.setenv("LANDMARK_MAX_FEATURES", "300")
+    monkeypatch.setenv("AIRFLOW__CORE__MAX_MAP_LENGTH", "1")
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            "landmark.storage.sweeps.batch_size", lambda images, most: min(2, images) or 1
+        )
+        run = dags["landmark_index"].test()
+    assert (xcom(run, "summarise")["postponed"], xcom(run, "switch_model")) == (1, False)
+    assert searched_with() == old
+    assert xcom(dags["landmark_index"].test(), "switch_model") is True
+    assert searched_with() != old
+
+
+def test_a_search_of_an_empty_index_fails_and_says_what_to_run(
+    dags, bucket, photograph, monkeypatch, postgres, capfd
+):
+    base = bucket({"query.jpg": photograph(1)})
+    monkeypatch.setenv("AIRFLOW_CONN_LANDMARK_POSTGRES", postgres.create_database("landmark_none"))
+    run = dags["landmark_search"].test(run_conf={"image_path": base + "query.jpg"})
+    assert run.state == "failed"
+    assert states(run)["rank_matches"] == "failed"
+    assert "run landmark_index" in "".join(capfd.readouterr())
+
+
+def test_many_photographs_in_one_run(dags, bucket, photograph, s3, monkeypatch, postgres):
+    database = postgres.create_database("landmark_many")
+    monkeypatch.setenv("AIRFLOW_CONN_LANDMARK_POSTGRES", database)
+    places = {f"images/{p}/{v}.jpg": photograph(p, v) for p in range(3) for v in range(3)}
+    asked = {f"queries/{p}/view.jpg": photograph(p, -1) for p in (0, 1, 7)}
+    base = bucket({**places, **asked, "queries/broken.jpg": b"broken", "queries/notes.txt": b""})
+    assert dags["landmark_index"].test().state == "success"
+
+    def matches(run_conf):
+        conf = {"add_to_index": False, **run_conf}
+        run = dags["landmark_search"].test(run_conf=conf)
+        assert run.state == "success"
+        return f"{base}results/{run.run_id}/", xcom(run, "rank_matches")
+
+    folder, answer = matches({"image_path": base + "queries/"})
+    assert answer["searches"] == {"match": 2, "no match": 1, "failed": 1}
+    assert answer["result"] == folder + "searches.txt"
+    text = read(s3, folder + "searches.txt")
+    rows = [line.split("\t") for line in text.splitlines() if not line.startswith("#")]
+    names = ["0/view.jpg", "1/view.jpg", "7/view.jpg", "broken.jpg"]
+    assert [row[2] for row in rows] == [f"{base}queries/{name}" for name in names]
+    assert [row[0] for row in rows] == ["match", "match", "no match", "failed"]
+    assert "no image, damaged" in rows[3][5]
+    for row in rows[:3]:
+        alone, _ = matches({"image_path": row[2]})
+        assert read(s3, alone + "matches.txt") == read(s3, row[4])
+    listed = s3.list_objects_v2(
+        Bucket="landmark", Prefix=rows[0][4][14:].removesuffix(".txt") + "/"
+    )
+    assert len(listed["Contents"]) >= 3
+
+    # A list, one of it twice; below a folder of the user's own.
+    conf = {"image_path": [rows[1][2], rows[0][2], rows[1][2]], "results_path": base + "results/my"}
+    _, answer = matches(conf)
+    assert (
+        answer["searches"] == {"match": 2} and answer["result"] == f"{base}results/my/searches.txt"
+    )
+
+    # What lies below a prefix may be too much, or nothing.
+    monkeypatch.setenv("LANDMARK_MAX_QUERIES", "3")
+    run = dags["landmark_search"].test(run_conf={"image_path": base + "queries/"})
+    assert states(run)["extract_query"] == "failed"
+    run = dags["landmark_search"].test(run_conf={"image_path": base + "nothing/"})
+    assert states(run)["extract_query"] == "failed"
+
+
+def test_a_missing_query_fails_in_one_line(dags, bucket, capfd):
+    base = bucket({})
+    run = dags["landmark_search"].test(run_conf={"image_path": base + "nowhere.jpg"})
+    assert run.state == "failed" and states(run)["extract_query"] == "failed"
+    reason = f"{base}nowhere.jpg: there is no such object; check the path"
+    assert reason in "".join(capfd.readouterr())
+
+
+@pytest.mark.parametrize("path", ["s3://elsewhere/query.jpg", "s3://landmark/../elsewhere/q.jpg"])
+def test_a_query_outside_is_refused_before_anything_is_read(dags, bucket, path, monkeypatch, capfd):
+    bucket({})
+    monkeypatch.setenv("AIRFLOW_CONN_LANDMARK_POSTGRES", "postgresql://nobody@127.0.0.1:9/nothing")
+    nowhere = {"conn_type": "aws", "login": "x", "password": "y", "extra": {"endpoint_url": NOBODY}}
+    monkeypatch.setenv("AIRFLOW_CONN_LANDMARK_S3", json.dumps(nowhere))
+    run = dags["landmark_search"].test(run_conf={"image_path": path})
+    assert run.state == "failed" and states(run)["extract_query"] == "failed"
+    assert f"{path}: " in xcom(run, "extract_query", "reason")
+    assert "LANDMARK_QUERIES" in "".join(capfd.readouterr()) or ".." in path
+
+
+def states(run):
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        return {task.task_id: str(task.state) for task in run.get_task_instances(session=session)}
+
+
+def read(s3, path):
+    bucket, _, key = path.removeprefix("s3://").partition("/")
+    return s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode()

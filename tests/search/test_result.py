@@ -1,0 +1,100 @@
+"""What a search writes."""
+
+import io
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from landmark.errors import LandmarkError
+from landmark.matching.ranking import Match
+from landmark.search.drawing import draw_matches
+from landmark.search.result import SearchResult, result_folder
+
+RESULT = SearchResult(
+    query="s3://b/query.jpg",
+    model="delf-1-0123456789ab",
+    images_compared=1234,
+    index_time="2026-01-02T03:04:05+00:00",
+    mode="exhaustive",
+    parameters={"top_k": 100, "min_inliers": 12},
+    verdict="match",
+    matches=[Match(40, 90, "s3://b/ä b.jpg"), Match(13, 30, "s3://b/tab\tnewline\n100%.jpg")],
+)
+
+
+def test_the_text_is_the_contract():
+    assert RESULT.to_text().decode() == (
+        "# query: s3://b/query.jpg\n"
+        "# model: delf-1-0123456789ab\n"
+        "# images compared: 1234\n"
+        "# index time: 2026-01-02T03:04:05+00:00\n"
+        "# mode: exhaustive\n"
+        "# parameters: top_k=100 min_inliers=12\n"
+        "# verdict: match\n"
+        "1\t40\t90\ts3://b/ä b.jpg\n"
+        "2\t13\t30\ts3://b/tab%09newline%0A100%.jpg\n"
+    )
+
+
+def test_no_match_is_a_header_alone():
+    from dataclasses import replace
+
+    text = replace(RESULT, matches=[], verdict="no match").to_text().decode()
+    assert text.endswith("# verdict: no match\n") and "\t" not in text
+
+
+def test_the_json_is_the_same_and_comes_back():
+    fields = json.loads(RESULT.to_json())
+    assert fields["matches"][1] == {
+        "rank": 2,
+        "inliers": 13,
+        "putative": 30,
+        "image_path": "s3://b/tab\tnewline\n100%.jpg",
+    }
+    assert SearchResult.from_json(RESULT.to_json()) == RESULT
+
+
+def test_a_run_has_its_folder():
+    run = "manual__2026-01-02T03:04:05.678+00:00_abc"
+    assert result_folder("s3://b/results/", run) == f"s3://b/results/{run}/"
+
+
+@pytest.mark.parametrize("path", ["s3://b/results/mine", "s3://b/results/a/b/"])
+def test_a_results_path_below_the_results_is_taken(path):
+    assert result_folder("s3://b/results/", "run", path) == path.rstrip("/") + "/"
+
+
+@pytest.mark.parametrize(
+    ("run_id", "path"),
+    [
+        ("run", "s3://other/results/mine"),
+        ("run", "s3://b/elsewhere/mine"),
+        ("run", "s3://b/results"),
+        ("run", "s3://b/results/../images"),
+        ("run", "s3://b/results//x"),
+        ("..", None),
+        (".", None),
+    ],
+)
+def test_nothing_is_written_outside_the_results(run_id, path):
+    with pytest.raises(LandmarkError, match="not a folder below LANDMARK_RESULTS"):
+        result_folder("s3://b/results/", run_id, path)
+
+
+def test_lines_join_the_inliers():
+    grey = np.full((100, 100, 3), 128, np.uint8)
+    body = draw_matches(grey, grey, np.array([[0.5, 0.5]]), np.array([[0.5, 0.5]]))
+    picture = np.asarray(Image.open(io.BytesIO(body))).astype(int)
+    assert picture.shape == (480, 480 + 8 + 480, 3)
+    colourful = picture.max(axis=2) - picture.min(axis=2) > 60
+    middle = colourful[240, 240 : 480 + 8 + 240]
+    assert middle.mean() > 0.95
+    assert colourful[:200].sum() == 0
+
+
+def test_no_inliers_draw_no_lines():
+    grey = np.full((50, 80, 3), 128, np.uint8)
+    body = draw_matches(grey, grey, np.empty((0, 2)), np.empty((0, 2)))
+    assert Image.open(io.BytesIO(body)).size == (768 + 8 + 768, 480)

@@ -1,0 +1,128 @@
+"""docker-compose.yaml, looked at without a Docker engine."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+TEXT = (REPOSITORY / "docker-compose.yaml").read_text()
+COMPOSE: dict[str, Any] = yaml.safe_load(TEXT)
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+ONE_SHOT = {"airflow-init"}
+VARIABLE = re.compile(r"(?<!\$)\$\{(\w+)")
+
+
+def example_keys() -> set[str]:
+    lines = (REPOSITORY / ".env.example").read_text().splitlines()
+    return {line.split("=")[0] for line in lines if line and not line.startswith("#")}
+
+
+@pytest.mark.parametrize("name", sorted(SERVICES.keys() - ONE_SHOT))
+def test_a_lasting_service_has_a_health_check_and_comes_back(name: str) -> None:
+    assert SERVICES[name]["healthcheck"]["test"]
+    assert SERVICES[name]["restart"] == "unless-stopped"
+
+
+@pytest.mark.parametrize("name", sorted(ONE_SHOT))
+def test_a_one_shot_service_is_waited_for_until_it_has_ended(name: str) -> None:
+    conditions = [
+        service["depends_on"][name]["condition"]
+        for service in SERVICES.values()
+        if name in service.get("depends_on", {})
+    ]
+    assert conditions
+    assert set(conditions) == {"service_completed_successfully"}
+
+
+@pytest.mark.parametrize("name", sorted(SERVICES))
+def test_images_are_pinned_to_a_version(name: str) -> None:
+    tag = SERVICES[name]["image"].rpartition(":")[2]
+    assert re.match(r"\d+\.\d+\.\d+", tag), SERVICES[name]["image"]
+
+
+def test_the_base_image_is_pinned_and_left_for_an_ordinary_user() -> None:
+    lines = (REPOSITORY / "Dockerfile").read_text().splitlines()
+    bases = [line for line in lines if line.startswith("FROM ")]
+    users = [line for line in lines if line.startswith("USER ")]
+    assert all(re.search(r":\d+\.\d+\.\d+", base) for base in bases)
+    assert users == ["USER landmark"]
+
+
+@pytest.mark.parametrize("name", sorted(SERVICES))
+def test_no_service_runs_as_root(name: str) -> None:
+    service = SERVICES[name]
+    assert "build" in service or service["user"] not in ("root", "0")
+
+
+@pytest.mark.parametrize("name", sorted(SERVICES))
+def test_ports_are_published_on_this_machine_only(name: str) -> None:
+    for port in SERVICES[name].get("ports", []):
+        assert port.startswith("127.0.0.1:")
+
+
+@pytest.mark.parametrize("name", sorted(SERVICES))
+def test_what_a_service_depends_on_and_mounts_exists(name: str) -> None:
+    assert SERVICES[name].get("depends_on", {}).keys() <= SERVICES.keys()
+    for volume in SERVICES[name].get("volumes", []):
+        source = volume.split(":")[0]
+        if source.startswith("."):
+            assert (REPOSITORY / source).exists()
+        else:
+            assert source in COMPOSE["volumes"]
+
+
+def test_every_variable_is_in_the_example_and_every_example_is_used() -> None:
+    assert set(VARIABLE.findall(TEXT)) == example_keys()
+
+
+def test_no_secret_stands_in_a_file() -> None:
+    for line in (REPOSITORY / ".env.example").read_text().splitlines():
+        key, _, value = line.partition("=")
+        if re.search("PASSWORD|SECRET|KEY", key) and not line.startswith("#"):
+            assert not value, f"{key} has a value in .env.example"
+    for line in TEXT.splitlines():
+        if re.search(r"(PASSWORD|SECRET|KEY|password|login)\"?: ", line):
+            assert "${" in line or "postgres:5432" in line, line
+
+
+def test_secrets_have_no_default() -> None:
+    for name, operator in re.findall(r"(?<!\$)\$\{(\w+)(:?[-?]?)", TEXT):
+        if re.search("PASSWORD|SECRET|KEY", name):
+            assert operator == ":?", name
+
+
+def test_airflow_is_the_one_we_pin() -> None:
+    pins = (REPOSITORY / "requirements.txt").read_text()
+    assert "\napache-airflow==3.3.2\n" in pins
+    assert "-r requirements.txt" in (REPOSITORY / "Dockerfile").read_text()
+
+
+def test_docker_compose_accepts_it(tmp_path: Path) -> None:
+    """Where a docker-compose is installed; its other checks above need none."""
+    command = _docker_compose()
+    if command is None:
+        return
+    values = "".join(f"{key}=1\n" for key in sorted(example_keys()))
+    env_file = tmp_path / "env"
+    env_file.write_text(values)
+    arguments = ["--env-file", str(env_file), "-f", str(REPOSITORY / "docker-compose.yaml")]
+    result = subprocess.run(
+        [*command, *arguments, "config", "-q"], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+
+
+def _docker_compose() -> list[str] | None:
+    for command in (["docker", "compose"], ["docker-compose"]):
+        if shutil.which(command[0]):
+            version = subprocess.run([*command, "version"], capture_output=True, check=False)
+            if version.returncode == 0:
+                return command
+    return None
