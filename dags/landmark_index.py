@@ -13,6 +13,10 @@ Brings the table `landmarks` in line with the bucket prefix `LANDMARK_IMAGES`: p
 5. `switch_model` lets searches use the model, if it is another than before and nothing is left to
    extract.
 
+Where more than `LANDMARK_MAX_REMOVED_SHARE` of the indexed photographs are not listed any more, or
+none of them, nothing is removed and the summary fails: trigger with *allow removals* if they are
+really gone.
+
 An image that cannot be used ends in `landmark_failures` with its reason; it is tried again once it
 changes, or with *retry failures*. A sweep that was killed goes on where it stopped when it is run
 again.
@@ -55,6 +59,12 @@ BATCHES_AT_ONCE = int(os.environ.get("LANDMARK_BATCHES_AT_ONCE", "2"))
             title="Retry failures",
             description="Also try the images again that failed earlier and have not changed.",
         ),
+        "allow_removals": Param(
+            False,
+            type="boolean",
+            title="Allow removals",
+            description="Remove what is not in the bucket any more, however much that is.",
+        ),
     },
     doc_md=__doc__,
     tags=["landmark", "ingestion"],
@@ -83,6 +93,7 @@ def landmark_index() -> None:
                 results=settings.results,
                 max_batches=conf.getint("core", "max_map_length"),
                 retry_failures=params["retry_failures"],
+                max_removed_share=1 if params["allow_removals"] else settings.max_removed_share,
             )
             threads = sweep.threads_per_batch(len(batches), BATCHES_AT_ONCE, CPU_COUNT)
             return [

@@ -41,7 +41,7 @@ class Landmark(NamedTuple):
 
 @contextmanager
 def landmark() -> Iterator[Landmark]:
-    """Connect a task; what a user must mend fails it at once, without retries.
+    """Connect a task; what a user must mend fails it at once, what may pass is tried again.
 
     The reason goes into XCom too, for the run's note and page.
 
@@ -50,10 +50,13 @@ def landmark() -> Iterator[Landmark]:
     from airflow.sdk import get_current_context
     from airflow.sdk.exceptions import AirflowFailException
 
-    from landmark.errors import LandmarkError
+    from landmark.errors import LandmarkError, ServerFault
 
     try:
         yield connect()
+    except ServerFault as error:
+        get_current_context()["ti"].xcom_push("reason", str(error))
+        raise
     except LandmarkError as error:
         get_current_context()["ti"].xcom_push("reason", str(error))
         raise AirflowFailException(str(error)) from None

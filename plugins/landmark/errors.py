@@ -31,3 +31,13 @@ class LandmarkError(Exception):
 
 class UnusableImage(LandmarkError):
     """An image that cannot give features; it is recorded and the batch goes on."""
+
+
+class ServerFault(Exception):
+    """An answer of a server that may pass: one line with the object and the reason.
+
+    The DAGs try such a task again; nothing is concluded from it of an image or of the index.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(in_one_line(message))

@@ -114,6 +114,13 @@ class Settings(BaseSettings):
     max_distance: float | None = Field(
         None, gt=0, le=2, description="Largest distance between the descriptors of a match."
     )
+    max_removed_share: float = Field(
+        0.2,
+        ge=0,
+        le=1,
+        description="Of the indexed images that one sweep may remove unasked; where more are not "
+        "listed, all stay, and its summary fails.",
+    )
     max_failed_share: float = Field(
         0.5,
         ge=0,

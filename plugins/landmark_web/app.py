@@ -10,7 +10,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse
 from starlette.exceptions import HTTPException
 
-from landmark.errors import LandmarkError, UnusableImage
+from landmark.errors import LandmarkError, ServerFault, UnusableImage
 from landmark.storage.bucket import ObjectMissing
 from landmark_web.pages import index, result, run_tab, searches, static
 from landmark_web.responses import message
@@ -65,6 +65,7 @@ def _explain(request: Request, error: LandmarkError) -> HTMLResponse:
     return message(request, title, str(error), 404 if missing else 503)
 
 
+@app.exception_handler(ServerFault)
 @app.exception_handler(BotoCoreError)
 @app.exception_handler(ClientError)
 def _say_that_s3_fails(request: Request, error: Exception) -> HTMLResponse:

@@ -33,10 +33,10 @@ from benchmarks import fuzz
 from landmark.errors import UnusableImage
 from landmark.extraction.sandbox import MEMORY_LIMIT_MB, decode_isolated
 from landmark.index.extract import extract_batch
-from landmark.index.listing import list_images
+from landmark.index.listing import Listing
 from landmark.index.sweep import finish_sweep
 from landmark.storage.bucket import S3Object, list_objects, read_etag, split_path
-from landmark.storage.sweeps import compare_listing
+from landmark.storage.listings import compare_listing
 
 PLUGINS = Path(__file__).resolve().parents[2] / "plugins"
 SUPPORT = Path(__file__).resolve().parents[1] / "support"
@@ -172,10 +172,10 @@ def test_a_sweep_sees_photographs_under_strange_keys_once(
 ):
     base = prefix({key: photograph(1) for key in KEYS})
     model = extractor.model.fingerprint
-    listing = list(list_images(s3, base, "s3://r/"))
+    listing = list(Listing(s3, base, "s3://r/"))
     assert sum(compare_listing(database, "s", model, base, listing, 1)) == len(listing)
     extract_batch(database, s3, extractor, "s", 0)
-    again = list(list_images(s3, base, "s3://r/"))
+    again = list(Listing(s3, base, "s3://r/"))
     assert compare_listing(database, "t", model, base, again, 1) == []
 
 

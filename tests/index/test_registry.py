@@ -29,8 +29,9 @@ from landmark.storage.bucket import read_etag
 from landmark.storage.database import Database
 from landmark.storage.descriptions import count_described
 from landmark.storage.images import count_images, find_image, record_failure, save_image
+from landmark.storage.listings import compare_listing
 from landmark.storage.models import growth, known_models
-from landmark.storage.sweeps import close_sweep, compare_listing
+from landmark.storage.sweeps import close_sweep
 
 PREFIX = "s3://b/images/"
 
@@ -108,7 +109,7 @@ def test_searches_go_on_with_the_old_model_until_the_new_one_is_complete(
     database, s3, run, bucket, old, new, prefix, photograph, monkeypatch
 ):
     monkeypatch.setattr(
-        "landmark.storage.sweeps.batch_size", lambda images, most: max(1, min(2, images))
+        "landmark.storage.listings.batch_size", lambda images, most: max(1, min(2, images))
     )
     run(old, bucket, "1")
     # Not finished: two batches of three.
@@ -151,7 +152,7 @@ def test_another_distance_is_not(database, run, bucket, old):
 def test_what_is_postponed_keeps_searches_waiting(
     database, run, bucket, old, new, monkeypatch, caplog
 ):
-    monkeypatch.setattr("landmark.storage.sweeps.batch_size", lambda images, most: 2)
+    monkeypatch.setattr("landmark.storage.listings.batch_size", lambda images, most: 2)
     for name in "123":
         run(old, bucket, name, max_batches=2)
     with caplog.at_level("INFO"):

@@ -15,7 +15,8 @@ from landmark.search.comparison import Query
 from landmark.search.rank import rank_alone
 from landmark.storage.database import SQL, Database
 from landmark.storage.images import count_images, find_image, record_failure, save_image
-from landmark.storage.sweeps import close_sweep, compare_listing
+from landmark.storage.listings import compare_listing
+from landmark.storage.sweeps import close_sweep
 from stack.postgres import postgres_files
 
 

@@ -22,8 +22,8 @@ from landmark.storage.bucket import list_objects, read_object, write_object
 from landmark.storage.database import Database
 from landmark.storage.descriptions import count_described
 from landmark.storage.images import find_image, is_known_image, record_failure, save_image
+from landmark.storage.listings import compare_listing
 from landmark.storage.partitions import read_partition
-from landmark.storage.sweeps import compare_listing
 from stack.s3 import S3
 from stack.state import REPOSITORY
 

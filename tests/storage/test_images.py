@@ -15,8 +15,9 @@ from landmark.storage.images import (
     record_failure,
     save_image,
 )
+from landmark.storage.listings import compare_listing
 from landmark.storage.partitions import list_partitions, read_partition
-from landmark.storage.sweeps import compare_listing, unsettled
+from landmark.storage.sweeps import unsettled
 
 
 def test_features_come_back_as_they_were_saved(database, make_view):

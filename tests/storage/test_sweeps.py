@@ -8,7 +8,8 @@ from landmark.storage.images import (
     record_failure,
     save_image,
 )
-from landmark.storage.sweeps import batch_size, close_sweep, compare_listing, settle_gone, unsettled
+from landmark.storage.listings import batch_size, compare_listing
+from landmark.storage.sweeps import close_sweep, settle_gone, unsettled
 
 
 def test_a_first_sweep_takes_everything(database):

@@ -1,7 +1,7 @@
 """What tests of the tables ask and plan."""
 
 from landmark.storage.bucket import S3Object
-from landmark.storage.sweeps import compare_listing
+from landmark.storage.listings import compare_listing
 
 MODEL = "model-1"
 PREFIX = "s3://b/images/"

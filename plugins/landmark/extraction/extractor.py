@@ -133,17 +133,16 @@ class Extractor:
 
     def _run(self, pixels: NDArray[np.uint8], name: str) -> RawFeatures:
         """Run the network, and tell a fault of the image from one of the model."""
-        import tensorflow as tf
-
         try:
             with _computing:
                 return self.network(pixels, self.model)
-        except tf.errors.InvalidArgumentError as error:
+        except LandmarkError:
+            raise
+        except Exception as error:  # of TensorFlow, or of the code inside somebody's model
             # A model that fails on any image would fill landmark_failures with the whole bucket.
             with _computing:
                 self.network(np.full((256, 256, 3), 128, np.uint8), self.model)
-            reason = str(error).strip().splitlines()[0]
-            raise UnusableImage(f"{name}: the model refuses it ({reason})") from error
+            raise UnusableImage(f"{name}: the model refuses it ({_cause(error)})") from error
 
 
 def load_extractor(model: ModelConfig, threads: int | None = None) -> Extractor:

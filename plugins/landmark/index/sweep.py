@@ -5,17 +5,23 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from landmark.errors import LandmarkError
-from landmark.index.listing import list_images
+from botocore.exceptions import BotoCoreError, ClientError
+
+from landmark.errors import LandmarkError, ServerFault
+from landmark.index.listing import Listing
+from landmark.storage.bucket import BucketMissing, ObjectRefused
 from landmark.storage.database import Database
 from landmark.storage.images import failures_by_reason
-from landmark.storage.sweeps import Sweep, close_sweep, compare_listing, find_sweep
+from landmark.storage.listings import compare_listing
+from landmark.storage.sweeps import Sweep, close_sweep, find_sweep, note_passed_over
 
 logger = logging.getLogger(__name__)
 
 # Fewer never fail a sweep, whatever their share: of one new image, one may be broken.
 FAILURES_TO_TELL = 20
 REASONS_TOLD = 3
+# Of a sweep; so many changed etags are the server's doing rather than somebody's.
+MOST_OF_THEM = 0.5
 
 
 def plan_sweep(
@@ -27,8 +33,14 @@ def plan_sweep(
     results: str,
     max_batches: int,
     retry_failures: bool = False,
+    max_removed_share: float = 1,
 ) -> list[int]:
     """Compare the bucket with the table, drop what is gone, and note what is to be extracted.
+
+    Parameters
+    ----------
+    max_removed_share : float
+        Of the rows below `images`; where more would go, all stay, and `finish_sweep` tells.
 
     Returns
     -------
@@ -39,15 +51,32 @@ def plan_sweep(
     ------
     LandmarkError
         If the images lie among the results, which are no photographs to find.
+    ServerFault
+        If the bucket cannot be listed, or what is listed is no listing.
     """
     if images.startswith(results):
         raise LandmarkError(
             f"LANDMARK_IMAGES {images} lies inside LANDMARK_RESULTS {results}; move one of them"
         )
-    listing = list_images(client, images, results)
-    batches = compare_listing(database, sweep, model, images, listing, max_batches, retry_failures)
+    listing = Listing(client, images, results)
+    try:
+        batches = compare_listing(
+            database, sweep, model, images, listing, max_batches, retry_failures, max_removed_share
+        )
+    except (BucketMissing, ObjectRefused) as error:  # said of the bucket, it may pass
+        raise ServerFault(str(error)) from error
+    except (BotoCoreError, ClientError) as error:
+        raise ServerFault(f"{images}: {error}") from error
+    note_passed_over(database, sweep, listing.passed_over)
     logger.info("%d images to extract in %d batches", sum(batches), len(batches))
-    _warn_of_postponed(find_sweep(database, sweep))
+    planned = find_sweep(database, sweep)
+    _warn_of_postponed(planned)
+    if planned.same_size > MOST_OF_THEM * planned.seen:
+        logger.warning(
+            "%d of %d images have another etag than before and the same size: was the bucket "
+            "copied, or does its server make up etags? All of them are extracted again",
+            planned.same_size, planned.seen,
+        )  # fmt: skip
     return batches
 
 
@@ -63,7 +92,7 @@ def finish_sweep(database: Database, sweep: str, max_failed_share: float = 1) ->
     ------
     LandmarkError
         If some of its images are not settled: a batch failed. If more failed than may, and at
-        least `FAILURES_TO_TELL`; counts their reasons.
+        least `FAILURES_TO_TELL`; counts their reasons. If rows were kept that are not listed.
     """
     result = close_sweep(database, sweep)
     settled = result.indexed + result.failed + result.gone
@@ -73,6 +102,9 @@ def finish_sweep(database: Database, sweep: str, max_failed_share: float = 1) ->
         result.seen, result.new, result.changed, result.retried, result.removed,
         result.indexed, result.failed, result.seconds, settled / max(result.seconds, 1e-9),
     )  # fmt: skip
+    if result.passed_over:
+        counts = sorted(result.passed_over.items(), key=lambda one: (-one[1], one[0]))
+        logger.info("passed over: %s", ", ".join(f"{n} {reason}" for reason, n in counts))
     if result.gone:
         logger.info("%d images were deleted after they were listed", result.gone)
     _warn_of_postponed(result)
@@ -91,6 +123,12 @@ def finish_sweep(database: Database, sweep: str, max_failed_share: float = 1) ->
             f"{result.failed} of {tried} images failed, more than LANDMARK_MAX_FAILED_SHARE "
             f"{max_failed_share:g}: {' | '.join(told)}; mend the cause, then run landmark_index "
             f"with retry failures"
+        )
+    if result.withheld:
+        raise LandmarkError(
+            f"{result.withheld} of the {result.had} images that were indexed are not listed any "
+            f"more, and nothing was removed, as that may be the listing's fault; where they are "
+            f"really gone, trigger landmark_index with allow_removals"
         )
     return result
 

@@ -11,7 +11,7 @@ from landmark.extraction.extractor import Extractor, load_extractor
 from landmark.extraction.models import ModelConfig
 from landmark.features import LocalFeatures
 from landmark.index.extract import ImageReader, at_once
-from landmark.index.listing import list_images
+from landmark.index.listing import Listing
 from landmark.index.registry import COMMAND
 from landmark.progress import Progress
 from landmark.storage.aggregations import current_aggregation
@@ -50,7 +50,7 @@ def find_queries(
         if entry.endswith("/"):
             listed = False
             try:
-                for below in list_images(client, entry, results):
+                for below in Listing(client, entry, results):
                     listed = True
                     found.setdefault(below.path)
                     if len(found) > most:
@@ -125,10 +125,10 @@ def _query_features(
     aggregation = current_aggregation(database, model.fingerprint) if add_to_index else None
 
     def read(entry: S3Object) -> tuple[str, LocalFeatures | LandmarkError]:
-        etag, found = reader.read(entry)
+        found = reader.read(entry)
         if add_to_index and isinstance(found, LocalFeatures):
             save_image(
-                database, entry.path, model.fingerprint, etag, found, aggregation=aggregation
+                database, entry.path, model.fingerprint, entry.etag, found, aggregation=aggregation
             )
         return entry.path, found
 

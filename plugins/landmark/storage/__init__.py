@@ -7,6 +7,7 @@ __all__ = [
     "database",
     "descriptions",
     "images",
+    "listings",
     "models",
     "nearest",
     "partitions",

@@ -94,6 +94,7 @@ def save_image(
     features: LocalFeatures,
     sweep: str = "",
     aggregation: NumberedAggregation | None = None,
+    size: int | None = None,
 ) -> None:
     """Write an image's features, instead of any it had, and settle it in the sweep.
 
@@ -103,6 +104,8 @@ def save_image(
     ----------
     aggregation : NumberedAggregation, optional
         Of the model: makes the global descriptor. Without it `landmark_index` adds that later.
+    size : int, optional
+        Of the object in bytes, as it was listed.
     """
     pooled, sketch, number = features.global_descriptor, None, None
     if aggregation:
@@ -117,15 +120,15 @@ def save_image(
         connection.execute(
             "INSERT INTO landmarks (image_path, model, etag, width, height, n_features,"
             " locations, descriptors, scales, attention,"
-            " global_descriptor, sketch, aggregation)"
-            " VALUES (%s, %s, %s, %s, %s, %s, %b, %b, %b, %b, %s, %b, %s)"
+            " global_descriptor, sketch, aggregation, size)"
+            " VALUES (%s, %s, %s, %s, %s, %s, %b, %b, %b, %b, %s, %b, %s, %s)"
             " ON CONFLICT (image_path, model) DO UPDATE SET"
             " etag = excluded.etag, width = excluded.width, height = excluded.height,"
             " n_features = excluded.n_features, locations = excluded.locations,"
             " descriptors = excluded.descriptors, scales = excluded.scales,"
             " attention = excluded.attention,"
             " global_descriptor = excluded.global_descriptor, sketch = excluded.sketch,"
-            " aggregation = excluded.aggregation, indexed_at = now()",
+            " aggregation = excluded.aggregation, size = excluded.size, indexed_at = now()",
             [
                 image_path,
                 model,
@@ -140,6 +143,7 @@ def save_image(
                 None if pooled is None else HalfVector(pooled),
                 sketch,
                 number,
+                size,
             ],
         )
         connection.execute(
@@ -150,11 +154,21 @@ def save_image(
 
 
 def record_failure(
-    database: Database, image_path: str, model: str, etag: str, reason: str, sweep: str = ""
+    database: Database,
+    image_path: str,
+    model: str,
+    etag: str,
+    reason: str,
+    sweep: str = "",
+    was_read: bool = True,
 ) -> None:
     """Note why an image cannot be used, and settle it in the sweep.
 
-    Features of an earlier version of the object go: they are no longer what lies in S3.
+    Parameters
+    ----------
+    was_read : bool
+        Whether its new content was, so that features of an earlier version are no longer what lies
+        in S3, and go; else they stay.
     """
     with database.connect() as connection:
         _one_writer(connection, image_path, model)
@@ -170,10 +184,11 @@ def record_failure(
             " last_failed_at = excluded.last_failed_at",
             [image_path, model, etag, reason],
         )
-        connection.execute(
-            "DELETE FROM landmarks WHERE image_path = %s AND model = %s",
-            [image_path, model],
-        )
+        if was_read:
+            connection.execute(
+                "DELETE FROM landmarks WHERE image_path = %s AND model = %s",
+                [image_path, model],
+            )
         settle(connection, sweep, image_path, "failed")
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
 import psycopg
+from psycopg.types.json import Jsonb
 
 from landmark.errors import LandmarkError
 from landmark.storage.bucket import S3Object
@@ -25,6 +26,12 @@ class Sweep(NamedTuple):
         Images to extract: never indexed, of another etag than indexed, failed earlier.
     removed : int
         Rows deleted since their object is gone.
+    withheld, had : int
+        Rows that were to be deleted, and were kept, as they are too many of those there were.
+    same_size : int
+        Of those changed: with another etag and the same size.
+    passed_over : dict of str to int
+        Objects that are taken for no photograph, by suffix or reason.
     postponed : int
         Images left for the next sweep, as they would not fit into the batches allowed.
     indexed, failed, gone : int
@@ -40,12 +47,16 @@ class Sweep(NamedTuple):
     changed: int
     retried: int
     removed: int
+    withheld: int
+    had: int
+    same_size: int
     postponed: int
     indexed: int
     failed: int
     gone: int
     seconds: float
     model: str
+    passed_over: dict[str, int]
 
     @property
     def left(self) -> int:
@@ -78,103 +89,6 @@ class SweepRow(NamedTuple):
         return (self.indexed + self.failed) / max(self.seconds, 1e-9)
 
 
-def compare_listing(
-    database: Database,
-    sweep: str,
-    model: str,
-    prefix: str,
-    listing: Iterable[S3Object],
-    max_batches: int,
-    retry_failures: bool = False,
-) -> list[int]:
-    """Compare a listing with the table: delete what is gone, note what is to be extracted.
-
-    The listing streams into a temporary table and is compared there; nothing of it is held
-    in memory. One transaction: a listing that breaks off changes nothing.
-
-    Parameters
-    ----------
-    sweep : str
-        Names this sweep; planning it again replaces the plan.
-    prefix : str
-        ``s3://bucket/prefix/`` that was listed; rows elsewhere are left alone.
-    listing : iterable of S3Object
-        Every image below the prefix.
-    max_batches : int
-        Never more batches than this; what does not fit is left for the next sweep.
-    retry_failures : bool
-        Also take unchanged images that failed earlier.
-
-    Returns
-    -------
-    list of int
-        Images in each batch.
-    """
-    with database.connect() as connection:
-        connection.execute(
-            "CREATE TEMPORARY TABLE listing"
-            ' (image_path text COLLATE "C" PRIMARY KEY, etag text, size bigint)'
-            " ON COMMIT DROP"
-        )
-        with connection.cursor().copy("COPY listing FROM STDIN (FORMAT BINARY)") as copy:
-            copy.set_types(["text", "text", "int8"])
-            for entry in listing:
-                copy.write_row(entry)
-        connection.execute("ANALYZE listing")
-        (seen,) = connection.execute("SELECT count(*) FROM listing").fetchone() or (0,)
-        removed = _remove_unlisted(connection, prefix)
-        connection.execute(
-            "CREATE TEMPORARY TABLE work ON COMMIT DROP AS"
-            " SELECT image_path, listing.etag, listing.size,"
-            "  row_number() OVER (ORDER BY image_path) - 1 AS number,"
-            "  CASE WHEN failure.etag = listing.etag THEN 'retried'"
-            "   WHEN landmark.etag IS NULL AND failure.etag IS NULL THEN 'new'"
-            "   ELSE 'changed' END AS change"
-            " FROM listing"
-            " LEFT JOIN (SELECT image_path, etag FROM landmarks WHERE model = %(model)s)"
-            "  AS landmark USING (image_path)"
-            " LEFT JOIN (SELECT image_path, etag FROM landmark_failures"
-            "  WHERE model = %(model)s) AS failure USING (image_path)"
-            " WHERE landmark.etag IS DISTINCT FROM listing.etag"
-            "  AND (%(retry)s OR failure.etag IS DISTINCT FROM listing.etag)",
-            {"model": model, "retry": retry_failures},
-        )
-        found = dict(
-            connection.execute("SELECT change, count(*) FROM work GROUP BY change").fetchall()
-        )
-        size = batch_size(sum(found.values()), max_batches)
-        # One sweep runs at a time: other plans are what finished or killed sweeps left.
-        connection.execute("DELETE FROM landmark_sweep_images")
-        connection.execute("DELETE FROM landmark_sweeps WHERE sweep = %s", [sweep])
-        connection.execute(
-            "INSERT INTO landmark_sweeps"
-            " (sweep, model, prefix, seen, new, changed, retried, removed, postponed)"
-            " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
-            [
-                sweep,
-                model,
-                prefix,
-                seen,
-                found.get("new", 0),
-                found.get("changed", 0),
-                found.get("retried", 0),
-                removed,
-                max(0, sum(found.values()) - size * max_batches),
-            ],
-        )
-        connection.execute(
-            "INSERT INTO landmark_sweep_images (sweep, batch, image_path, etag, size)"
-            " SELECT %s, number / %s, image_path, etag, size FROM work WHERE number < %s",
-            [sweep, size, size * max_batches],
-        )
-        batches = connection.execute(
-            "SELECT count(*) FROM landmark_sweep_images WHERE sweep = %s"
-            " GROUP BY batch ORDER BY batch",
-            [sweep],
-        )
-        return [images for (images,) in batches]
-
-
 def unsettled(database: Database, sweep: str, batch: int) -> list[S3Object]:
     """What is left to extract of a batch, in the order of paths."""
     with database.connect() as connection:
@@ -184,6 +98,29 @@ def unsettled(database: Database, sweep: str, batch: int) -> list[S3Object]:
             [sweep, batch],
         )
         return [S3Object(*row) for row in rows]
+
+
+def note_passed_over(database: Database, sweep: str, counts: Mapping[str, int]) -> None:
+    """Keep what a sweep's listing has passed over."""
+    with database.connect() as connection:
+        connection.execute(
+            "UPDATE landmark_sweeps SET passed_over = %s WHERE sweep = %s",
+            [Jsonb(dict(counts)), sweep],
+        )
+
+
+def read_image(database: Database, sweep: str) -> str | None:
+    """The path of an image that was read not long ago: of this sweep, or else of its prefix."""
+    with database.connect() as connection:
+        row = connection.execute(
+            "(SELECT image_path FROM landmark_sweep_images"
+            "  WHERE sweep = %(sweep)s AND outcome = 'indexed' LIMIT 1)"
+            " UNION ALL (SELECT image_path FROM landmarks JOIN landmark_sweeps USING (model)"
+            "  WHERE sweep = %(sweep)s AND starts_with(image_path, prefix)"
+            "  ORDER BY landmarks.id DESC LIMIT 1) LIMIT 1",
+            {"sweep": sweep},
+        ).fetchone()
+    return None if row is None else row[0]
 
 
 def settle_gone(database: Database, sweep: str, image_path: str) -> None:
@@ -219,10 +156,11 @@ def find_sweep(database: Database, sweep: str) -> Sweep:
     """
     with database.connect() as connection:
         row = connection.execute(
-            "SELECT seen, new, changed, retried, removed, postponed, coalesce(indexed, 0),"
+            "SELECT seen, new, changed, retried, removed, withheld, had, same_size, postponed,"
+            " coalesce(indexed, 0),"
             " coalesce(failed, 0), coalesce(gone, 0),"
             " extract(epoch FROM coalesce(finished_at, clock_timestamp()) - planned_at)::float8,"
-            " model FROM landmark_sweeps WHERE sweep = %s",
+            " model, passed_over FROM landmark_sweeps WHERE sweep = %s",
             [sweep],
         ).fetchone()
     if row is None:
@@ -250,36 +188,9 @@ def recent_sweeps(database: Database, number: int, sweep: str | None = None) -> 
     )
 
 
-def batch_size(images: int, max_batches: int, smallest: int = 128, largest: int = 256) -> int:
-    """Images a batch, so that all batches are of about one size.
-
-    Coarse, since each batch costs a process and the load of a model (as long as some 60 images
-    take); bounded, so that one batch is done in minutes.
-    """
-    size = min(largest, max(smallest, -(-images // max_batches)))
-    batches = min(max_batches, max(1, -(-images // size)))
-    return max(1, min(largest, -(-images // batches)))
-
-
 def settle(connection: psycopg.Connection[Any], sweep: str, image_path: str, outcome: str) -> None:
     """Note what became of an image of a sweep."""
     connection.execute(
         "UPDATE landmark_sweep_images SET outcome = %s WHERE sweep = %s AND image_path = %s",
         [outcome, sweep, image_path],
     )
-
-
-def _remove_unlisted(connection: psycopg.Connection[Any], prefix: str) -> int:
-    # Since before the listing began: what a search has indexed meanwhile may not be on it.
-    connection.execute(
-        "DELETE FROM landmark_failures AS failure"
-        " WHERE starts_with(image_path, %s) AND last_failed_at < now()"
-        " AND NOT EXISTS (SELECT FROM listing WHERE listing.image_path = failure.image_path)",
-        [prefix],
-    )
-    return connection.execute(
-        "DELETE FROM landmarks AS landmark"
-        " WHERE starts_with(image_path, %s) AND indexed_at < now()"
-        " AND NOT EXISTS (SELECT FROM listing WHERE listing.image_path = landmark.image_path)",
-        [prefix],
-    ).rowcount
