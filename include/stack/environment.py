@@ -13,6 +13,7 @@ from typing import Any
 from dask.system import CPU_COUNT
 from distributed.system import MEMORY_LIMIT
 
+from stack.certificates import dask_variables
 from stack.net import HOST, StackError
 from stack.postgres import ROLES, Postgres
 from stack.s3 import BUCKET, CLIENT_CONFIG, S3, s3_client
@@ -29,6 +30,10 @@ PREFERRED_PORTS = {
 UI_USER = "admin"
 CONN_POSTGRES = "AIRFLOW_CONN_LANDMARK_POSTGRES"
 CONN_S3 = "AIRFLOW_CONN_LANDMARK_S3"
+#: What a Python program needs of the environment that the stack is started from.
+KEPT_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
+#: What the scheduler tells by HTTP: that it is well, and how many workers it has.
+DASK_ROUTES = ["distributed.http.health", "distributed.http.scheduler.json"]
 BATCHES_AT_ONCE = "LANDMARK_BATCHES_AT_ONCE"
 #: Of a process that extracts, with its decoders.
 BATCH_BYTES = 1_400_000_000
@@ -70,7 +75,7 @@ class Addresses:
     @property
     def dask(self) -> str:
         """The Dask scheduler."""
-        return f"tcp://{HOST}:{self.ports['dask']}"
+        return f"tls://{HOST}:{self.ports['dask']}"
 
     @property
     def dask_dashboard(self) -> str:
@@ -177,10 +182,36 @@ def airflow_variables(addresses: Addresses) -> dict[str, str]:
 
 def stack_variables(addresses: Addresses) -> dict[str, str]:
     """Return everything that the stack adds to the environment it was started from."""
+    landmark = landmark_variables(addresses)
+    # Of a scheduler of their own the user knows the certificates.
+    ours = landmark["LANDMARK_DASK"] == addresses.dask
     return {
-        **landmark_variables(addresses),
+        **landmark,
         **airflow_variables(addresses),
-        "LANDMARK_STATE": str(addresses.state.folder),
+        **(dask_variables(addresses.state.dask_certificate) if ours else {}),
+        **_program_variables(addresses.state),
+    }
+
+
+def dask_environment(state: State) -> dict[str, str]:
+    """Return the whole environment of Dask's scheduler and workers: it has no secret.
+
+    Code that comes with a search runs there; the address of Postgres comes with its tasks.
+    """
+    kept = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
+    return {
+        **kept,
+        **_program_variables(state),
+        **dask_variables(state.dask_certificate),
+        # Its pages would show every user of this machine what is searched for.
+        "DASK_DISTRIBUTED__SCHEDULER__HTTP__ROUTES": str(DASK_ROUTES),
+        "DASK_DISTRIBUTED__WORKER__HTTP__ROUTES": "[]",
+    }
+
+
+def _program_variables(state: State) -> dict[str, str]:
+    return {
+        "LANDMARK_STATE": str(state.folder),
         "PYTHONPATH": os.pathsep.join([str(REPOSITORY / "plugins"), str(REPOSITORY / "include")]),
         "PYTHONUNBUFFERED": "1",
         # One thread a process: as many processes run as there are cores.

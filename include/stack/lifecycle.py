@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from stack.certificates import make_certificate
 from stack.environment import (
     PREFERRED_PORTS,
     UI_USER,
@@ -87,6 +88,7 @@ def up(state: State, when_ready: WhenReady | None = None) -> Session:
                 files.initialise(session.addresses.postgres.passwords["postgres"])
                 make_bucket(state.s3)
                 write_ui_password(session.addresses)
+                make_certificate(state.dask_certificate)
                 supervisor.launch(parts, session.variables)
             for part in _bring_up(supervisor, parts):
                 if when_ready and part in when_ready:

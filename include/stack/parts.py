@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from stack.environment import CONN_S3, Addresses
+from stack.environment import CONN_S3, Addresses, dask_environment
 from stack.health import is_well
 from stack.net import HOST, request
 from stack.postgres import BARE_ENVIRONMENT, PostgresFiles
@@ -66,10 +66,9 @@ def _postgres(addresses: Addresses, files: PostgresFiles) -> Part:
         server.create_databases()
         return True
 
-    environment = [f"{name}={value}" for name, value in BARE_ENVIRONMENT.items()]
     return Part(
         "postgres",
-        ["/usr/bin/env", "-i", *environment, *files.command(server.port)],
+        _only_with(BARE_ENVIRONMENT, files.command(server.port)),
         ready,
         user=files.user,
         stop_signal="INT",  # ends sessions; TERM would wait for them
@@ -92,23 +91,27 @@ def _dask(addresses: Addresses) -> list[Part]:
             return False
         return bool(counts) and counts["workers"] >= CPU_COUNT
 
+    environment = dask_environment(addresses.state)
+    scheduler_command = [
+        *(sys.executable, "-m", "dask", "scheduler", "--protocol=tls", "--no-dashboard"),
+        f"--host={HOST}",
+        f"--port={addresses.ports['dask']}",
+        f"--dashboard-address={HOST}:{addresses.ports['dask-dashboard']}",
+    ]
+    workers_command = [sys.executable, "-m", "stack", "workers", addresses.dask]
     scheduler = Part(
         "dask-scheduler",
-        [
-            *(sys.executable, "-m", "dask"),
-            "scheduler",
-            f"--host={HOST}",
-            f"--port={addresses.ports['dask']}",
-            f"--dashboard-address={HOST}:{addresses.ports['dask-dashboard']}",
-        ],
+        _only_with(environment, scheduler_command),
         lambda: is_well(f"{addresses.dask_dashboard}/health"),
     )
-    workers = Part(
-        "dask-workers",
-        [sys.executable, "-m", "stack", "workers", addresses.dask],
-        workers_ready,
-    )
+    workers = Part("dask-workers", _only_with(environment, workers_command), workers_ready)
     return [scheduler, workers]
+
+
+def _only_with(environment: Mapping[str, str], command: list[str]) -> list[str]:
+    """Return the command without the environment of the supervisor, which has every secret."""
+    variables = [f"{name}={value}" for name, value in environment.items()]
+    return ["/usr/bin/env", "-i", *variables, *command]
 
 
 def _airflow(addresses: Addresses) -> list[Part]:

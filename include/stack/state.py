@@ -77,6 +77,11 @@ class State:
         return self.folder / "dask"
 
     @property
+    def dask_certificate(self) -> Path:
+        """What Dask's scheduler, workers and clients know each other by; its key is in it."""
+        return self.folder / "dask.pem"
+
+    @property
     def socket(self) -> Path:
         """The supervisor's socket; in a short folder where this one's path is too long."""
         socket = self.run / "supervisor.sock"
@@ -136,7 +141,12 @@ def make_open(folder: Path) -> None:
 
 def write_private(file: Path, content: Any) -> None:
     """Write JSON that only its owner can read; whoever reads meanwhile sees all or nothing."""
+    write_private_text(file, json.dumps(content, indent=1))
+
+
+def write_private_text(file: Path, text: str) -> None:
+    """Write text that only its owner can read; whoever reads meanwhile sees all or nothing."""
     fresh = file.with_name(f"{file.name}.{os.getpid()}")
     fresh.touch(mode=0o600)
-    fresh.write_text(json.dumps(content, indent=1))
+    fresh.write_text(text)
     fresh.replace(file)

@@ -26,7 +26,7 @@ def run_workers(scheduler: str, state: State) -> int:
     Parameters
     ----------
     scheduler : str
-        Its address.
+        Its address. The certificate that goes with it is in Dask's configuration.
     state : State
         Where they keep what does not fit into memory.
 
@@ -47,7 +47,7 @@ async def _run(scheduler: str, state: State) -> int:
             scheduler,
             nthreads=1,
             host=HOST,
-            dashboard_address=f"{HOST}:0",
+            dashboard=False,
             memory_limit=MEMORY_SHARE / CPU_COUNT,
             local_directory=str(state.dask),
         )

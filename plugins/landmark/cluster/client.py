@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
-from dask.distributed import Client, LocalCluster
+import dask
+from dask.distributed import Client, LocalCluster, Security
 from dask.system import CPU_COUNT
 
 from landmark.cluster.workers import prepare_workers
@@ -16,6 +19,17 @@ from landmark.settings import Settings, load_settings
 # A scheduler or workers that were restarted are back by then.
 CONNECT_TIMEOUT_S = 60
 
+# They would show every user of this machine what is searched for.
+NO_PAGES: dict[str, list[str]] = {
+    "distributed.scheduler.http.routes": [],
+    "distributed.worker.http.routes": [],
+}
+
+CERTIFICATES = (
+    "set DASK_DISTRIBUTED__COMM__TLS__CA_FILE, and DASK_DISTRIBUTED__COMM__TLS__CLIENT__CERT and "
+    "…__KEY (docs/scaling.md)"
+)
+
 
 @contextmanager
 def open_client(address: str, settings: Settings | None = None) -> Iterator[Client]:
@@ -24,8 +38,9 @@ def open_client(address: str, settings: Settings | None = None) -> Iterator[Clie
     Parameters
     ----------
     address : str
-        ``local``: one single-threaded worker process per CPU, for as long as the client lives.
-        ``tcp://host:port`` or ``tls://…``: an existing scheduler. It and its workers need the
+        ``local``: one single-threaded worker process per CPU, for as long as the client lives,
+        closed to whoever else is on this machine.
+        ``tls://host:port`` or ``tcp://…``: an existing scheduler. It and its workers need the
         packages of `requirements.txt`; our code they are sent.
         ``kubernetes``: pods made for as long as the client lives.
     settings : Settings, optional
@@ -34,20 +49,13 @@ def open_client(address: str, settings: Settings | None = None) -> Iterator[Clie
     Raises
     ------
     LandmarkError
-        If no scheduler answers at the address, it has no workers, or some of them have other
-        packages or other code; if Kubernetes refuses.
+        If no scheduler answers at the address, its certificates are missing, it has no workers, or
+        some of them have other packages or other code; if no worker can be started here; if
+        Kubernetes refuses.
     """
     settings = settings or load_settings()
     if address == "local":
-        with _without_main_file():
-            cluster = LocalCluster(
-                n_workers=CPU_COUNT,
-                threads_per_worker=1,
-                host="127.0.0.1",
-                dashboard_address="127.0.0.1:0",
-                worker_dashboard_address="127.0.0.1:0",
-            )
-        with cluster, Client(cluster) as client:
+        with _local_cluster() as cluster, Client(cluster) as client:
             yield client
         return
     if address == "kubernetes":
@@ -61,8 +69,9 @@ def open_client(address: str, settings: Settings | None = None) -> Iterator[Clie
             prepare_workers(client, address, cache_mb=0)
             yield client
         return
+    security = _security(address)
     try:
-        client = Client(address, timeout=CONNECT_TIMEOUT_S)
+        client = Client(address, timeout=CONNECT_TIMEOUT_S, security=security)
     except (OSError, TimeoutError, ValueError) as error:
         raise LandmarkError(
             f"LANDMARK_DASK={address}: no Dask scheduler answers there ({type(error).__name__}); "
@@ -77,6 +86,69 @@ def open_client(address: str, settings: Settings | None = None) -> Iterator[Clie
             ) from None
         prepare_workers(client, address, settings.dask_cache_mb)
         yield client
+
+
+def _local_cluster() -> LocalCluster:
+    """Start workers that only this process can reach, though others have users here, too.
+
+    Raises
+    ------
+    LandmarkError
+        If none starts, as where Dask's own settings preload what is not there.
+    """
+    try:
+        with _without_main_file(), dask.config.set(NO_PAGES):
+            return LocalCluster(
+                n_workers=CPU_COUNT,
+                threads_per_worker=1,
+                host="127.0.0.1",
+                security=Security.temporary(),
+                dashboard_address="127.0.0.1:0",
+                scheduler_kwargs={"dashboard": False},
+            )
+    except (RuntimeError, ImportError, OSError, TypeError, ValueError) as error:
+        raise LandmarkError(
+            f"LANDMARK_DASK=local: no workers can be started ({_innermost(error)}); "
+            f"look at Dask's own settings ({_dask_settings()})"
+        ) from error
+
+
+def _security(address: str) -> Security:
+    """Return the certificates of a client, from Dask's own configuration.
+
+    Raises
+    ------
+    LandmarkError
+        If they are missing or cannot be read, or are wanted where the address has none.
+    """
+    encrypted = address.startswith("tls://")
+    try:
+        security = Security(require_encryption=True if encrypted else None)
+        context = security.get_connection_args("client")["ssl_context"]
+    except (OSError, ValueError) as error:
+        raise LandmarkError(
+            f"LANDMARK_DASK={address}: its certificates cannot be used ({error}); {CERTIFICATES}"
+        ) from error
+    if encrypted and context is None:
+        raise LandmarkError(f"LANDMARK_DASK={address}: no certificates are set; {CERTIFICATES}")
+    if security.require_encryption and not encrypted:
+        raise LandmarkError(
+            f"LANDMARK_DASK={address}: Dask's own settings require encryption "
+            f"({_dask_settings()}); make it tls://, or take distributed.comm.require-encryption off"
+        )
+    return security
+
+
+def _dask_settings() -> str:
+    """Name where Dask's settings come from, but not what they are."""
+    names = sorted(name for name in os.environ if name.startswith("DASK_"))
+    return ", ".join([*names, *(path for path in dask.config.paths if Path(path).exists())])
+
+
+def _innermost(error: BaseException) -> str:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 @contextmanager
