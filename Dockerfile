@@ -2,7 +2,7 @@
 FROM python:3.12.11-slim-bookworm
 
 RUN useradd --uid 50000 --create-home landmark \
-    && mkdir -p /data/airflow/logs /data/s3/landmark \
+    && mkdir -p /data/airflow/logs /data/dask /data/s3/landmark \
     && chown -R landmark:landmark /data
 
 WORKDIR /opt/landmark

@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 import psutil
 import psycopg
-from dask.distributed import Client
+from dask.distributed import Client, Security
 
 from benchmarks.faults.proxy import FaultProxy, fault_proxy
 from stack import lifecycle
@@ -135,7 +135,12 @@ class Bench:
                 wait_until(part.name, part.ready, 180, 0.5)
 
     def dask(self) -> Client:
-        return Client(self.session.addresses.dask, timeout=30, set_as_default=False)
+        certificate = str(self.state.dask_certificate)
+        security = Security(
+            require_encryption=True, tls_ca_file=certificate, tls_client_cert=certificate
+        )
+        address = self.session.addresses.dask
+        return Client(address, timeout=30, set_as_default=False, security=security)
 
     # ---- runs -----------------------------------------------------------------------------------
 

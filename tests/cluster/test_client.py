@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 import signal
 import subprocess
@@ -9,10 +11,14 @@ import sys
 import time
 from pathlib import Path
 
+import dask
 import psutil
 import pytest
+from intruder import let_in, ordinary_user
 
 from landmark.cluster.client import open_client
+from landmark.errors import LandmarkError
+from stack.net import request
 
 PLUGINS = Path(__file__).resolve().parents[2] / "plugins"
 PROGRAM = """
@@ -75,8 +81,86 @@ def test_workers_use_one_thread_for_their_products(dask_client):
     assert all(values == ["1"] * 3 for values in found.values())
 
 
+def everybody(client):
+    """The addresses of the scheduler, the workers and their nannies."""
+    info = client.scheduler_info()
+    workers = [(address, worker["nanny"]) for address, worker in info["workers"].items()]
+    return {info["address"], *itertools.chain(*workers)}
+
+
+@pytest.mark.parametrize("somebody", [list, ordinary_user], ids=["the user", "another"])
+def test_the_workers_of_a_task_take_code_from_no_other_process(dask_client, somebody):
+    assert let_in(everybody(dask_client), somebody()) == set()
+
+
+def test_the_workers_of_a_task_show_no_pages(dask_client):
+    pids = [*dask_client.run(lambda: __import__("os").getpid()).values(), psutil.Process().pid]
+    listening = {
+        connection.laddr.port
+        for pid in pids
+        for connection in psutil.Process(pid).net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    }
+    pages = listening - {int(address.rpartition(":")[2]) for address in everybody(dask_client)}
+    assert pages  # Dask listens for them, even if it has none
+    for port, path in itertools.product(pages, ["/status", "/info/main/workers.html", "/health"]):
+        with contextlib.suppress(OSError):  # another server of this process, not Dask's
+            assert request(f"http://127.0.0.1:{port}{path}")[0] in (400, 403, 404)
+
+
+def certificate_of(security):
+    """Dask's own settings that name it."""
+    return {
+        "distributed.comm.tls.ca-file": security.tls_ca_file,
+        "distributed.comm.tls.client.cert": security.tls_client_cert,
+        "distributed.comm.tls.client.key": security.tls_client_key,
+    }
+
+
 def test_an_existing_cluster_is_used_by_its_address_and_left_running(dask_client):
     address = dask_client.scheduler_info()["address"]
-    with open_client(address) as client:
-        assert client.submit(sum, [1, 2]).result() == 3
+    # What the address says is not what a setting takes away.
+    off = {"distributed.comm.require-encryption": False}
+    with dask.config.set({**certificate_of(dask_client.security), **off}):
+        with open_client(address) as client:
+            assert client.submit(sum, [1, 2]).result() == 3
+            assert client.security.require_encryption
     assert dask_client.submit(sum, [2, 2]).result() == 4
+
+
+@pytest.mark.parametrize(
+    ("address", "settings", "told"),
+    [
+        ("tls://127.0.0.1:1", {}, "no certificates are set; set DASK_DISTRIBUTED__COMM__TLS"),
+        (
+            "tls://127.0.0.1:1",
+            {
+                "distributed.comm.tls.ca-file": "/no/such/file.pem",
+                "distributed.comm.tls.client.cert": "/no/such/file.pem",
+            },
+            "its certificates cannot be used .*No such file.*; set DASK_DISTRIBUTED__COMM__TLS",
+        ),
+        (
+            "tcp://127.0.0.1:1",
+            {"distributed.comm.require-encryption": True},
+            "Dask's own settings require encryption .*; make it tls://",
+        ),
+        (
+            "local",
+            {"distributed.worker.preload": ["no_such_module"]},
+            "no workers can be started .*no_such_module.*; look at Dask's own settings",
+        ),
+    ],
+)
+def test_settings_of_dask_that_cannot_work_are_told_in_one_line(address, settings, told):
+    with dask.config.set(settings):
+        with pytest.raises(LandmarkError, match=f"LANDMARK_DASK={address}: {told}") as refused:
+            with open_client(address):
+                pass
+    assert "\n" not in str(refused.value)
+
+
+def test_dask_may_require_the_encryption_that_the_workers_of_a_task_have():
+    with dask.config.set({"distributed.comm.require-encryption": True}):
+        with open_client("local") as client:
+            assert client.submit(sum, [1, 2]).result() == 3

@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 import yaml
 
+from stack.certificates import dask_variables
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 TEXT = (REPOSITORY / "docker-compose.yaml").read_text()
 COMPOSE: dict[str, Any] = yaml.safe_load(TEXT)
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-ONE_SHOT = {"airflow-init"}
+ONE_SHOT = {"airflow-init", "dask-certificate"}
 VARIABLE = re.compile(r"(?<!\$)\$\{(\w+)")
 
 
@@ -90,6 +92,24 @@ def test_no_secret_stands_in_a_file() -> None:
     for line in TEXT.splitlines():
         if re.search(r"(PASSWORD|SECRET|KEY|password|login)\"?: ", line):
             assert "${" in line or "postgres:5432" in line, line
+
+
+@pytest.mark.parametrize("name", ["dask-scheduler", "dask-workers"])
+def test_dask_is_encrypted_and_has_no_secret(name: str) -> None:
+    environment = SERVICES[name]["environment"]
+    wanted = ("DASK_", "OMP_", "OPENBLAS_")
+    assert [variable for variable in environment if not variable.startswith(wanted)] == []
+    assert dask_variables(Path("/data/dask/dask.pem")).items() <= environment.items()
+    assert not VARIABLE.findall(str(environment))
+    assert SERVICES[name]["volumes"] == ["dask:/data/dask:ro"]
+
+
+def test_the_clients_of_dask_have_its_certificate() -> None:
+    scheduler = SERVICES["airflow-scheduler"]
+    assert scheduler["environment"]["LANDMARK_DASK"].startswith("tls://")
+    certificate = dask_variables(Path("/data/dask/dask.pem"))
+    assert certificate.items() <= scheduler["environment"].items()
+    assert "dask:/data/dask:ro" in scheduler["volumes"]
 
 
 def test_secrets_have_no_default() -> None:

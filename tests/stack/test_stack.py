@@ -6,7 +6,6 @@ import importlib.metadata
 import importlib.util
 import json
 import os
-import pwd
 import shutil
 import signal
 import socket
@@ -24,6 +23,7 @@ from typing import Any
 import psutil
 import psycopg
 import pytest
+from intruder import ordinary_user
 from stack_fixture import Stack, open_folder
 
 from stack.environment import PREFERRED_PORTS
@@ -259,32 +259,6 @@ def test_an_ordinary_user_with_servers_of_their_own(ordinary_folder: Path) -> No
             result = stack.run("down")
         assert result.returncode == 0, result.stdout + result.stderr
         assert not [process for process in processes if process.is_running()]
-
-
-def ordinary_user() -> list[str]:
-    """The words before a command that run it as an ordinary user.
-
-    Root's interpreter may lie where that user cannot walk (``/root``); the one thing lent then is
-    the right to read there.
-    """
-    if os.geteuid() != 0:
-        return []
-    user = pwd.getpwnam(UNPRIVILEGED_USER)
-    drop = [
-        "setpriv",
-        f"--reuid={user.pw_uid}",
-        f"--regid={user.pw_gid}",
-        "--clear-groups",
-    ]
-    # Twice: setpriv itself still finds what the user it turns into cannot.
-    twice = "import subprocess, sys; subprocess.run([sys.executable, '-c', ''], check=True)"
-    probe = [*drop, sys.executable, "-c", twice]
-    result = subprocess.run(probe, cwd="/", capture_output=True, check=False)
-    if result.returncode == 0:
-        return drop
-    # no_setuid_fixup: access(2), which supervisord asks, would not count the right otherwise.
-    lent = ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
-    return [*drop, *lent, "--securebits=+no_setuid_fixup"]
 
 
 def test_the_servers_of_tests_are_real_and_leave_nothing() -> None:
