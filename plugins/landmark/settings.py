@@ -54,7 +54,7 @@ class Settings(BaseSettings):
     dask: str = Field(
         "local",
         pattern=r"^(local|kubernetes|(tcp|tls)://.+)$",
-        description="`local`, a scheduler's `tcp://host:port`, or `kubernetes`.",
+        description="`local`, a scheduler's `tls://host:port`, or `kubernetes`.",
     )
     dask_cache_mb: int | None = Field(
         None,

@@ -121,10 +121,10 @@ def test_an_existing_cluster_is_used_by_its_address_and_left_running(dask_client
     address = dask_client.scheduler_info()["address"]
     # What the address says is not what a setting takes away.
     off = {"distributed.comm.require-encryption": False}
-    with dask.config.set({**certificate_of(dask_client.security), **off}):
-        with open_client(address) as client:
-            assert client.submit(sum, [1, 2]).result() == 3
-            assert client.security.require_encryption
+    certificate = certificate_of(dask_client.security)
+    with dask.config.set({**certificate, **off}), open_client(address) as client:
+        assert client.submit(sum, [1, 2]).result() == 3
+        assert client.security.require_encryption
     assert dask_client.submit(sum, [2, 2]).result() == 4
 
 
@@ -153,14 +153,16 @@ def test_an_existing_cluster_is_used_by_its_address_and_left_running(dask_client
     ],
 )
 def test_settings_of_dask_that_cannot_work_are_told_in_one_line(address, settings, told):
-    with dask.config.set(settings):
-        with pytest.raises(LandmarkError, match=f"LANDMARK_DASK={address}: {told}") as refused:
-            with open_client(address):
-                pass
+    with (
+        dask.config.set(settings),
+        pytest.raises(LandmarkError, match=f"LANDMARK_DASK={address}: {told}") as refused,
+        open_client(address),
+    ):
+        pass
     assert "\n" not in str(refused.value)
 
 
 def test_dask_may_require_the_encryption_that_the_workers_of_a_task_have():
-    with dask.config.set({"distributed.comm.require-encryption": True}):
-        with open_client("local") as client:
-            assert client.submit(sum, [1, 2]).result() == 3
+    required = {"distributed.comm.require-encryption": True}
+    with dask.config.set(required), open_client("local") as client:
+        assert client.submit(sum, [1, 2]).result() == 3

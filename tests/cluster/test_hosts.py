@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shutil
 import subprocess
@@ -11,9 +12,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import dask
 import pytest
 from dask.distributed import Client
 from hosts import CannotIsolate, Host, forwarded, loopback_hosts, namespace_hosts
+from intruder import let_in
 from psycopg.conninfo import make_conninfo
 
 from landmark.cluster.client import open_client
@@ -23,6 +26,7 @@ from landmark.search.comparison import Query
 from landmark.search.rank import rank_alone
 from landmark.storage.database import Database
 from landmark.storage.images import save_image
+from stack.certificates import dask_variables, make_certificate
 
 PLUGINS = Path(__file__).resolve().parents[2] / "plugins"
 MODEL = "model-1"
@@ -133,6 +137,25 @@ def test_each_host_has_its_address_and_gets_our_code(three_hosts, make_view, das
         assert len(set(where.values())) == 3
         assert all("landmark-code-" in path for path in where.values())
         assert search(database, client, make_view) == search(database, dask_client, make_view)
+
+
+def test_hosts_with_a_certificate_let_in_who_has_it(
+    loopback, table, make_view, dask_client, tmp_path
+):
+    certificate = tmp_path / "dask.pem"
+    make_certificate(certificate)
+    variables = dask_variables(certificate)
+    address = loopback[0].scheduler(**variables).replace("tcp://", "tls://")
+    for host in loopback:
+        host.worker(address, **variables)
+    names = ("distributed.comm.tls.ca-file", "distributed.comm.tls.client.cert")
+    with dask.config.set(dict.fromkeys(names, str(certificate))), open_client(address) as client:
+        client.wait_for_workers(3, timeout=60)
+        assert search(table, client, make_view) == search(table, dask_client, make_view)
+        workers = client.scheduler_info()["workers"].items()
+        everybody = {address, *itertools.chain(*((at, worker["nanny"]) for at, worker in workers))}
+        assert let_in(everybody) == set()
+        assert let_in(everybody, certificate=certificate) == everybody
 
 
 def test_a_host_that_is_lost_in_the_middle_changes_nothing(

@@ -68,11 +68,15 @@ class Host:
         return f"tcp://{self.address}:{PORT}"
 
     def worker(
-        self, scheduler: str, *arguments: str, python_path: Path | None = None
+        self,
+        scheduler: str,
+        *arguments: str,
+        python_path: Path | None = None,
+        **variables: str,
     ) -> subprocess.Popen[bytes]:
         """Start a single-threaded worker."""
         command = ["worker", scheduler, f"--host={self.address}", "--nthreads=1", "--no-dashboard"]
-        return self.start(*command, *arguments, python_path=python_path)
+        return self.start(*command, *arguments, python_path=python_path, **variables)
 
     def lose_power(self) -> None:
         """Kill everything that runs there, at once."""

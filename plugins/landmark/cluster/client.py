@@ -26,8 +26,8 @@ NO_PAGES: dict[str, list[str]] = {
 }
 
 CERTIFICATES = (
-    "set DASK_DISTRIBUTED__COMM__TLS__CA_FILE, and DASK_DISTRIBUTED__COMM__TLS__CLIENT__CERT and "
-    "…__KEY (docs/scaling.md)"
+    "set DASK_DISTRIBUTED__COMM__TLS__CA_FILE and DASK_DISTRIBUTED__COMM__TLS__CLIENT__CERT to "
+    "files of this host (docs/scaling.md)"
 )
 
 
