@@ -203,6 +203,7 @@ def dask_environment(state: State) -> dict[str, str]:
         **kept,
         **_program_variables(state),
         **dask_variables(state.dask_certificate),
+        "DASK_TEMPORARY_DIRECTORY": str(state.dask),
         # Its pages would show every user of this machine what is searched for.
         "DASK_DISTRIBUTED__SCHEDULER__HTTP__ROUTES": str(DASK_ROUTES),
         "DASK_DISTRIBUTED__WORKER__HTTP__ROUTES": "[]",

@@ -108,6 +108,32 @@ def test_the_workers_of_a_task_show_no_pages(dask_client):
             assert request(f"http://127.0.0.1:{port}{path}")[0] in (400, 403, 404)
 
 
+def test_the_workers_of_a_task_write_where_no_other_user_can(dask_client):
+    folders = [Path(worker) for worker in dask_client.run(worker_folder).values()]
+    folders.append(Path(dask_client.cluster.scheduler.local_directory))
+    for folder in folders:
+        closed = [above for above in folder.parents if above.stat().st_mode & 0o077 == 0]
+        assert closed and all(above.stat().st_uid == os.geteuid() for above in closed)
+        # Nor could one have made the first of these before.
+        assert closed[-1].name == f"landmark-dask-{os.geteuid()}"
+
+
+def worker_folder(dask_worker):
+    return dask_worker.local_directory
+
+
+def test_a_folder_for_scratch_that_others_can_write_to_is_named(tmp_path):
+    with dask.config.set({"temporary-directory": str(tmp_path)}):
+        folder = tmp_path / f"landmark-dask-{os.geteuid()}"
+        folder.mkdir()
+        folder.chmod(0o777)
+        with (
+            pytest.raises(LandmarkError, match=f"{folder} is open to others"),
+            open_client("local"),
+        ):
+            pass
+
+
 def certificate_of(security):
     """Dask's own settings that name it."""
     return {

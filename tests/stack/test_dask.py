@@ -6,6 +6,7 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -74,6 +75,14 @@ def test_what_dask_tells_by_http_is_only_how_it_is(stack: Stack, client: Client)
     for port in plain:
         for page in ("status", "info/main/workers.html", "info/main/logs.html", "individual-plots"):
             assert request(f"http://127.0.0.1:{port}/{page}")[0] == 404
+
+
+def test_dask_writes_in_the_state_folder(stack: Stack, client: Client) -> None:
+    def folder(dask_scheduler: Any = None, dask_worker: Any = None) -> str:
+        return (dask_scheduler or dask_worker).local_directory
+
+    folders = [client.run_on_scheduler(folder), *client.run(folder).values()]
+    assert {Path(place).parents[1] for place in folders} == {stack.state.dask}
 
 
 def test_code_that_dask_runs_finds_no_secret_in_its_environment(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +22,7 @@ from landmark.settings import Settings, load_settings
 CONNECT_TIMEOUT_S = 60
 
 # They would show every user of this machine what is searched for.
-NO_PAGES: dict[str, list[str]] = {
+NO_PAGES: dict[str, object] = {
     "distributed.scheduler.http.routes": [],
     "distributed.worker.http.routes": [],
 }
@@ -96,8 +98,9 @@ def _local_cluster() -> LocalCluster:
     LandmarkError
         If none starts, as where Dask's own settings preload what is not there.
     """
+    scratch = {"temporary-directory": str(_scratch_folder())}
     try:
-        with _without_main_file(), dask.config.set(NO_PAGES):
+        with _without_main_file(), dask.config.set({**NO_PAGES, **scratch}):
             return LocalCluster(
                 n_workers=CPU_COUNT,
                 threads_per_worker=1,
@@ -111,6 +114,28 @@ def _local_cluster() -> LocalCluster:
             f"LANDMARK_DASK=local: no workers can be started ({_innermost(error)}); "
             f"look at Dask's own settings ({_dask_settings()})"
         ) from error
+
+
+def _scratch_folder() -> Path:
+    """Make the folder in which workers keep what does not fit into memory, closed to others.
+
+    Dask itself would take one of another user's, who could then put code into it.
+
+    Raises
+    ------
+    LandmarkError
+        If it is somebody else's already.
+    """
+    above = dask.config.get("temporary-directory") or tempfile.gettempdir()
+    folder = Path(above, f"landmark-dask-{os.geteuid()}")
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = folder.lstat()
+    if found.st_uid != os.geteuid() or found.st_mode & 0o077 or not stat.S_ISDIR(found.st_mode):
+        raise LandmarkError(
+            f"LANDMARK_DASK=local: {folder} is open to others; remove it, or set TMPDIR to a "
+            f"folder of your own"
+        )
+    return folder
 
 
 def _security(address: str) -> Security:
