@@ -7,7 +7,7 @@ import stat
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import dask
@@ -128,7 +128,8 @@ def _scratch_folder() -> Path:
     """
     above = dask.config.get("temporary-directory") or tempfile.gettempdir()
     folder = Path(above, f"landmark-dask-{os.geteuid()}")
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
     found = folder.lstat()
     if found.st_uid != os.geteuid() or found.st_mode & 0o077 or not stat.S_ISDIR(found.st_mode):
         raise LandmarkError(
