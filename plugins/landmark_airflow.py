@@ -110,10 +110,19 @@ class RunLink(BaseOperatorLink):
 def _conninfo(conn_id: str) -> str:
     """libpq's connection string of an Airflow connection, with those extras that libpq knows."""
     from airflow.providers.postgres.hooks.postgres import PostgresHook
+    from airflow.sdk.exceptions import AirflowNotFoundException
     from psycopg.conninfo import make_conninfo
     from psycopg.pq import Conninfo
 
-    connection = PostgresHook.get_connection(conn_id)
+    from landmark.errors import LandmarkError
+
+    try:
+        connection = PostgresHook.get_connection(conn_id)
+    except AirflowNotFoundException:
+        raise LandmarkError(
+            f"Airflow has no connection {conn_id}; make it, or name another in "
+            f"LANDMARK_POSTGRES_CONN_ID or LANDMARK_DASK_POSTGRES_CONN_ID"
+        ) from None
     known = {option.keyword.decode() for option in Conninfo.get_defaults()}
     extras = {key: value for key, value in connection.extra_dejson.items() if key in known}
     return make_conninfo(

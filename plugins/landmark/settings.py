@@ -144,7 +144,8 @@ class Settings(BaseSettings):
         Raises
         ------
         LandmarkError
-            If one lies outside of `query_prefixes`, or has a part that some servers resolve.
+            If one lies outside of `query_prefixes`, or below `results`, where what we draw of
+            photographs is, or has a part that some servers resolve.
         """
         for path in [asked] if isinstance(asked, str) else asked:
             if {".", ".."} & set(path.split("/")):
@@ -154,6 +155,22 @@ class Settings(BaseSettings):
                     f"{path}: lies outside of LANDMARK_QUERIES {','.join(self.query_prefixes)}; "
                     f"copy it there, or add its folder to that setting"
                 )
+            if path.startswith(self.results):
+                raise LandmarkError(
+                    f"{path}: lies below LANDMARK_RESULTS {self.results}, where no photographs "
+                    f"are; name the photograph itself"
+                )
+
+    def check_shown(self, path: str) -> None:
+        """Refuse a path whose photograph the pages may not show: neither indexed nor a query.
+
+        Raises
+        ------
+        LandmarkError
+            If it lies outside of `images` and may not be searched for either.
+        """
+        shown = self.model_copy(update={"queries": (*self.query_prefixes, self.images)})
+        shown.check_queries(path)
 
     @field_validator("queries", mode="before")
     @classmethod

@@ -5,9 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse
+from psycopg import Error as PostgresError
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
 from landmark.errors import LandmarkError, ServerFault, UnusableImage
@@ -40,7 +43,16 @@ app.include_router(static.router)
 async def _harden(
     request: Request, call_next: Callable[[Request], Awaitable[Response]]
 ) -> Response:
-    response = await call_next(request)
+    # Neither database takes NUL; of other bytes that are no text nothing has reached us as such.
+    if "\0" in request.scope["path"] or b"%00" in request.scope["query_string"]:
+        response: Response = message(request, "This address is not right.", "It holds a NUL.", 400)
+    else:
+        try:
+            response = await call_next(request)
+        except Exception:  # here, or the answer would be one without our headers
+            logger.exception("%s %s", request.method, request.scope["path"])
+            detail = "Something that nobody foresaw; the log of Airflow's API server says what."
+            response = message(request, "This did not work.", detail, 500)
     response.headers.update(HEADERS)
     response.headers.setdefault("Cache-Control", "no-store")
     return response
@@ -65,10 +77,28 @@ def _explain(request: Request, error: LandmarkError) -> HTMLResponse:
     return message(request, title, str(error), 404 if missing else 503)
 
 
+@app.exception_handler(RequestValidationError)
+def _say_what_is_malformed(request: Request, error: RequestValidationError) -> HTMLResponse:
+    first = error.errors()[0]
+    detail = f"{first['loc'][-1]}: {first['msg']}."
+    return message(request, "This address is not right.", detail, 422)
+
+
+@app.exception_handler(PostgresError)
+@app.exception_handler(SQLAlchemyError)
+def _say_that_postgres_fails(request: Request, error: Exception) -> HTMLResponse:
+    logger.warning("Postgres: %s", error)
+    detail = f"{type(error).__name__}; try again later."
+    return message(request, "The database does not answer as it should.", detail, 503)
+
+
 @app.exception_handler(ServerFault)
 @app.exception_handler(BotoCoreError)
 @app.exception_handler(ClientError)
 def _say_that_s3_fails(request: Request, error: Exception) -> HTMLResponse:
     logger.warning("S3: %s", error)
-    detail = f"{type(error).__name__}; try again later."
+    remedy = "try again later"
+    if isinstance(error, NoCredentialsError):
+        remedy = "Airflow's connection of LANDMARK_AWS_CONN_ID must be there, with a key"
+    detail = f"{type(error).__name__}; {remedy}."
     return message(request, "S3 does not answer as it should.", detail, 503)

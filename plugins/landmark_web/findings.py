@@ -6,10 +6,10 @@ from typing import Annotated, NamedTuple
 
 from fastapi import Depends, HTTPException, Query
 
+from landmark.errors import LandmarkError
 from landmark.matching.ranking import FAILED, Match
-from landmark.search.result import SearchResult, read_result
+from landmark.search.result import SearchResult, read_result, result_folder
 from landmark.search.searches import Search, Searches, read_overview
-from landmark.storage.bucket import ObjectMissing
 from landmark_web.connection import connected
 from landmark_web.limits import KEPT_S, RESULTS_KEPT, SEARCHES_KEPT, kept
 from landmark_web.runs import SEARCH, Run, find_run
@@ -49,26 +49,27 @@ def search_of(run: Run, number: int) -> Asked:
     searches = searches_of(run).searches
     if number > len(searches):
         raise HTTPException(404, f"The run has {len(searches)} searches; there is no {number}.")
-    return Asked(run, number, searches[number - 1])
+    found = searches[number - 1]
+    if not found.folder.startswith(folder_of(run)):
+        raise LandmarkError(f"{found.folder}: not a folder of {run.run_id}; search again")
+    _below_results(found.folder, run)
+    return Asked(run, number, found)
 
 
 def searches_of(run: Run) -> Searches:
     """All of a run's searches."""
     folder = folder_of(run)
     searches = _read_overview(folder, run.version, bool(run.answer))
-    if searches is None and run.is_one:  # written before runs had several searches
-        found = Search(run.paths[0], folder, is_read=True)
-        return Searches(run.run_id, folder, (found,))
-    if searches is None or searches.run_id != run.run_id:
+    if searches.run_id != run.run_id:
         raise HTTPException(404, f"Another run has written its searches to {folder} since.")
     return searches
 
 
 def folder_of(run: Run) -> str:
-    """Where a run writes."""
+    """Where a run writes; not what else its XCom may name."""
     if run.folder is None:
         raise HTTPException(404, "The search has not read its photograph yet.")
-    return run.folder
+    return _below_results(run.folder, run)
 
 
 def result_of(one: Asked) -> SearchResult:
@@ -90,13 +91,14 @@ def match_of(one: Asked, rank: int) -> Match:
     return matches[rank - 1]
 
 
+def _below_results(folder: str, run: Run) -> str:
+    return result_folder(connected().settings.results, run.run_id, folder)
+
+
 @kept(KEPT_S, SEARCHES_KEPT)
-def _read_overview(folder: str, version: str, is_done: bool) -> Searches | None:
+def _read_overview(folder: str, version: str, is_done: bool) -> Searches:
     """Read anew when the run runs again, and once it has its answer."""
-    try:
-        return read_overview(connected().s3, folder)
-    except ObjectMissing:
-        return None
+    return read_overview(connected().s3, folder)
 
 
 @kept(KEPT_S, RESULTS_KEPT)

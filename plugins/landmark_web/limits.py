@@ -3,19 +3,51 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
-from functools import cache, lru_cache, partial, wraps
-from typing import ParamSpec, TypeVar
+from collections.abc import Callable
+from functools import lru_cache, partial, wraps
+from typing import Any, TypeVar
+from weakref import WeakValueDictionary
 
 from anyio import CapacityLimiter, to_thread
 from typing_extensions import TypeVarTuple, Unpack
 
-P = ParamSpec("P")
 R = TypeVar("R")
 Arguments = TypeVarTuple("Arguments")
 
+
+class Slots:
+    """Threads for what takes long: a few, and of these not all for one user.
+
+    Who waits for one holds no thread, of which Airflow's other pages have only some.
+
+    Parameters
+    ----------
+    at_once, of_one_user : int
+        Calls that run at the same time.
+    """
+
+    def __init__(self, at_once: int, of_one_user: int) -> None:
+        self._all = CapacityLimiter(at_once)
+        self._of_one_user = of_one_user
+        self._users: WeakValueDictionary[str, CapacityLimiter] = WeakValueDictionary()
+
+    async def run(
+        self, user: Any, function: Callable[[Unpack[Arguments]], R], *arguments: Unpack[Arguments]
+    ) -> R:
+        """Call a function in a thread, when it is this user's turn."""
+        users = self._users.setdefault(user.get_id(), CapacityLimiter(self._of_one_user))
+        async with users:
+            return await to_thread.run_sync(partial(function, *arguments), limiter=self._all)
+
+
+#: A decoded photograph takes up to 300 MB, an upload 50 MB more.
+DECODING = Slots(3, of_one_user=2)
+#: A prefix of many thousand objects takes half a minute.
+LISTING = Slots(2, of_one_user=1)
+#: What says, in no time, that a picture need not be decoded must not wait for others that are.
+LOOKING = Slots(8, of_one_user=6)
+
 # Pictures.
-DECODING_AT_ONCE = 3
 SIDES_PX = {"small": 400, "large": 1600}
 PAIR_SIDE_PX, PAIR_HEIGHT_PX = 2048, 1000
 
@@ -33,6 +65,8 @@ REST_BYTES = 2 * MAX_TEXT
 CHECK_SIDE_PX = 256
 
 # Caches.
+#: Of pictures encoded; a small one has 30 KB.
+PICTURES_KEPT_BYTES = 64_000_000
 #: What has no address of its own version is asked for again after this time, by its etag.
 FRESH_S = 600
 #: Changed settings show soon, and a page of a thousand thumbnails asks for its result as often.
@@ -59,21 +93,3 @@ def kept(
         return kept_answer
 
     return decorate
-
-
-def decoding(function: Callable[P, R]) -> Callable[P, Awaitable[R]]:
-    """Run it in a thread, a few at a time: a decoded photograph takes up to 300 MB.
-
-    Those that wait hold no thread, of which Airflow's other pages have only some.
-    """
-
-    @wraps(function)
-    async def limited(*args: P.args, **kwargs: P.kwargs) -> R:
-        return await to_thread.run_sync(partial(function, *args, **kwargs), limiter=_limiter())
-
-    return limited
-
-
-@cache
-def _limiter() -> CapacityLimiter:
-    return CapacityLimiter(DECODING_AT_ONCE)

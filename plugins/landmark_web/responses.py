@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from fastapi import Request, Response
+from fastapi import HTTPException, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
+from landmark.errors import LandmarkError
 from landmark.storage.bucket import read_etag, read_object
 from landmark_web.connection import connected
-from landmark_web.limits import FRESH_S, SIDES_PX
+from landmark_web.limits import DECODING, FRESH_S, LOOKING, SIDES_PX
 from landmark_web.templates import address, render
-from landmark_web.thumbnails import thumbnail
+from landmark_web.thumbnails import keep_picture, kept_picture, thumbnail
 
 
 def html(request: Request, template: str, status_code: int = 200, **values: Any) -> HTMLResponse:
     """A page."""
-    return HTMLResponse(render(request, template, **values), status_code)
+    return HTMLResponse(_encoded(render(request, template, **values)), status_code)
 
 
 def message(
@@ -31,7 +32,7 @@ def message(
     """A page that says no more than this; with the way to the login for who is nobody yet."""
     known = status_code != 401
     text = render(request, "error.html", title=title, detail=detail, known=known)
-    return HTMLResponse(text, status_code, headers)
+    return HTMLResponse(_encoded(text), status_code, headers)
 
 
 def see_other(request: Request, *parts: str) -> RedirectResponse:
@@ -39,17 +40,37 @@ def see_other(request: Request, *parts: str) -> RedirectResponse:
     return RedirectResponse(address(request, *parts), 303)
 
 
-def picture(request: Request, path: str, size: str) -> Response:
-    """A photograph of S3, encoded anew; nothing if the browser has it."""
-    s3, held = connected().s3, request.headers.get("if-none-match")
-    if held and held == etag_of(read_etag(s3, path), size):
-        return unchanged(held)
-    body, etag = thumbnail(s3, path, SIDES_PX[size])
-    return jpeg(body, etag_of(etag, size))
+def check_shown(*paths: str) -> None:
+    """Refuse with 403 what the settings of now do not let us show, whatever a run says of it."""
+    try:
+        for path in paths:
+            connected().settings.check_shown(path)
+    except LandmarkError as error:
+        raise HTTPException(403, str(error)) from None
 
 
-def jpeg(body: bytes, etag: str) -> Response:
-    """A picture, to be kept by the browser for a while."""
+async def picture(request: Request, user: Any, path: str, size: str) -> Response:
+    """A photograph or picture of S3, encoded anew; nothing if the browser has it."""
+
+    def look() -> str:
+        return etag_of(path, read_etag(connected().s3, path), size)
+
+    def draw() -> tuple[bytes, str]:
+        body, etag = thumbnail(connected().s3, path, SIDES_PX[size])
+        return body, etag_of(path, etag, size)
+
+    return await drawn(request, user, await LOOKING.run(user, look), draw)
+
+
+async def drawn(
+    request: Request, user: Any, etag: str, draw: Callable[[], tuple[bytes, str]]
+) -> Response:
+    """A picture, which is drawn unless the browser has it or we have kept it."""
+    if request.headers.get("if-none-match") == etag:
+        return unchanged(etag)
+    body = kept_picture(etag)
+    if body is None:
+        body, etag = await DECODING.run(user, keep_picture, etag, draw)
     return Response(body, media_type="image/jpeg", headers=_fresh(etag))
 
 
@@ -73,6 +94,11 @@ def download(path: str, kind: str) -> Response:
         media_type=f"{media}; charset=utf-8",
         headers={"Content-Disposition": f'attachment; filename="{name}"'},
     )
+
+
+def _encoded(text: str) -> bytes:
+    """UTF-8, whatever a name in S3 or in a run's parameters has of lone surrogates."""
+    return text.encode(errors="replace")
 
 
 def _fresh(etag: str) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -21,6 +22,9 @@ from sqlalchemy.orm import Session
 
 from landmark.errors import LandmarkError
 from landmark.matching.ranking import OUTCOMES
+from landmark_web.told import sound
+
+logger = logging.getLogger(__name__)
 
 SEARCH, INDEX = "landmark_search", "landmark_index"
 
@@ -44,11 +48,13 @@ class Run:
     user : str or None
         Who triggered it.
     told : dict
-        By (task, key) what the tasks have put into XCom.
+        By (task, key) what the tasks have put into XCom, as far as it is sound.
     tasks : dict
         The state of each task that is not mapped.
     version : str
         Changes when the run is cleared and runs again.
+    damage : str or None
+        What of it cannot be shown, and why.
     """
 
     dag_id: str
@@ -62,12 +68,13 @@ class Run:
     version: str
     told: dict[tuple[str, str], Any] = field(default_factory=dict)
     tasks: dict[str, str | None] = field(default_factory=dict)
+    damage: str | None = None
 
     @property
     def paths(self) -> list[str]:
         """The photographs, or prefixes, that a search was given."""
         asked = self.conf.get("image_path", "")
-        return [str(path) for path in asked] if isinstance(asked, list) else [str(asked)]
+        return [str(path) for path in asked or [""]] if isinstance(asked, list) else [str(asked)]
 
     @property
     def is_one(self) -> bool:
@@ -100,7 +107,9 @@ class Run:
     @property
     def reason(self) -> str | None:
         """Why it failed, where that is something that a user can mend."""
-        return next((value for (_, key), value in self.told.items() if key == "reason"), None)
+        return self.damage or next(
+            (value for (_, key), value in self.told.items() if key == "reason"), None
+        )
 
     @property
     def is_over(self) -> bool:
@@ -184,12 +193,19 @@ def _told(
     )
     told: dict[str, dict[tuple[str, str], Any]] = {}
     for row in rows:
-        value = XComModel.deserialize_value(row)
+        try:
+            value = XComModel.deserialize_value(row)
+        except (
+            Exception
+        ):  # Airflow's decoder says in many ways that it cannot; it is one run's fault
+            logger.warning("XCom %s of %s of %s", row.key, row.task_id, row.run_id, exc_info=True)
+            value = None
         told.setdefault(row.run_id, {})[row.task_id, row.key] = value
     return told
 
 
 def _run(row: DagRun, told: dict[tuple[str, str], Any], tasks: dict[str, str | None]) -> Run:
+    found, damage = sound(told)
     return Run(
         dag_id=row.dag_id,
         run_id=row.run_id,
@@ -200,8 +216,9 @@ def _run(row: DagRun, told: dict[tuple[str, str], Any], tasks: dict[str, str | N
         ended=row.end_date,
         user=row.triggering_user_name,
         version=f"{row.clear_number}",
-        told=told,
+        told=found,
         tasks=tasks,
+        damage=damage,
     )
 
 

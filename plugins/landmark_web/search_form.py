@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 from fastapi import Request
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 
 from landmark.errors import LandmarkError
@@ -17,7 +19,7 @@ from landmark.matching.ranking import MIN_INLIERS
 from landmark.search.queries import find_queries
 from landmark.storage.bucket import read_etag, write_object
 from landmark_airflow import Landmark
-from landmark_web.limits import CHECK_SIDE_PX, MAX_UPLOAD_BYTES, REST_BYTES, decoding
+from landmark_web.limits import CHECK_SIDE_PX, DECODING, LISTING, MAX_UPLOAD_BYTES, REST_BYTES
 from landmark_web.runs import SEARCH, trigger
 
 MODES = ("auto", "exhaustive", "shortlist")
@@ -32,12 +34,13 @@ class Form:
     fields : mapping
     name : str
         Of the file; empty if there is none.
-    photograph : bytes
+    photograph : file or None
+        On disk: many may wait for their turn.
     """
 
     fields: Mapping[str, str]
     name: str = ""
-    photograph: bytes = b""
+    photograph: BinaryIO | None = None
 
 
 def defaults() -> dict[str, str]:
@@ -45,13 +48,14 @@ def defaults() -> dict[str, str]:
     return {"image_path": "", "top_k": "100", "min_inliers": str(MIN_INLIERS), "mode": "auto"}
 
 
-async def read_form(request: Request) -> Form:
-    """Read a form with at most one file.
+@asynccontextmanager
+async def read_form(request: Request) -> AsyncIterator[Form]:
+    """Read a form with at most one file, which is there until the end of the `with` block.
 
     Raises
     ------
     LandmarkError
-        If it is too large.
+        If it is too large, or holds what is no text.
     """
     too_large = LandmarkError(
         f"The photograph is larger than {MAX_UPLOAD_BYTES // 1_000_000} MB; reduce it, or put "
@@ -62,16 +66,17 @@ async def read_form(request: Request) -> Form:
         raise too_large
     async with request.form(max_files=1, max_fields=20) as form:
         fields = {name: value for name, value in form.items() if isinstance(value, str)}
+        _check_text(fields)
         file = form.get("photograph")
         if isinstance(file, UploadFile) and file.filename:
             if (file.size or 0) > MAX_UPLOAD_BYTES:
                 raise too_large
-            return Form(fields, file.filename, await file.read())
-        return Form(fields)
+            yield Form(fields, file.filename, file.file)
+        else:
+            yield Form(fields)
 
 
-@decoding
-def start(request: Request, user: Any, form: Form, landmark: Landmark) -> str:
+async def start(request: Request, user: Any, form: Form, landmark: Landmark) -> str:
     """Trigger the search and return the run's id.
 
     Raises
@@ -84,18 +89,30 @@ def start(request: Request, user: Any, form: Form, landmark: Landmark) -> str:
     if form.name and paths:
         raise LandmarkError("Give a path or a photograph to upload, not both.")
     if not form.name:
-        _check_paths(landmark, paths)
+        await LISTING.run(user, _check_paths, landmark, paths)
     conf: dict[str, Any] = {
         "top_k": _whole_number(form.fields, "top_k", "Matches"),
         "min_inliers": _whole_number(form.fields, "min_inliers", "Least inliers"),
         "mode": form.fields.get("mode", "auto"),
         "add_to_index": "add_to_index" in form.fields,
     }
-    if form.name:
-        conf["image_path"] = _upload(landmark, form)
+    if form.photograph is not None:
+        uploaded = await DECODING.run(user, _upload, landmark, form.name, form.photograph)
+        conf["image_path"] = uploaded
     else:
         conf["image_path"] = paths[0] if len(paths) == 1 else paths
-    return trigger(request, user, SEARCH, conf)
+    return await run_in_threadpool(trigger, request, user, SEARCH, conf)
+
+
+def _check_text(fields: Mapping[str, str]) -> None:
+    """Refuse NUL and lone surrogates, which neither Postgres nor S3 takes."""
+    for name, value in fields.items():
+        try:
+            is_text = b"\0" not in value.encode()
+        except UnicodeEncodeError:
+            is_text = False
+        if not is_text:
+            raise LandmarkError(f"{name}: holds a character that is no text; type it anew.")
 
 
 def _check_paths(landmark: Landmark, paths: Sequence[str]) -> None:
@@ -122,14 +139,15 @@ def _whole_number(fields: Mapping[str, str], name: str, title: str) -> int:
         raise LandmarkError(f"{title}: {text!r} is not a whole number.") from None
 
 
-def _upload(landmark: Landmark, form: Form) -> str:
+def _upload(landmark: Landmark, file_name: str, photograph: BinaryIO) -> str:
     """Put the photograph below `LANDMARK_UPLOADS`; the same file twice is one object."""
     uploads = landmark.settings.uploads
     if uploads is None:
         raise LandmarkError("LANDMARK_UPLOADS is not set, so nothing can be uploaded; give a path.")
-    name = re.sub(r"[^\w.-]+", "-", form.name.replace("\\", "/").rsplit("/", 1)[-1]).strip(".-")
-    decode_isolated(form.photograph, name, CHECK_SIDE_PX)
-    digest = hashlib.sha256(form.photograph).hexdigest()[:16]
+    name = re.sub(r"[^\w.-]+", "-", file_name.replace("\\", "/").rsplit("/", 1)[-1]).strip(".-")
+    data = photograph.read()
+    decode_isolated(data, name, CHECK_SIDE_PX)
+    digest = hashlib.sha256(data).hexdigest()[:16]
     path = f"{uploads}{digest}/{name[-100:] or 'photograph'}"
-    write_object(landmark.s3, path, form.photograph, "application/octet-stream")
+    write_object(landmark.s3, path, data, "application/octet-stream")
     return path

@@ -19,12 +19,16 @@ from landmark.storage.models import Day
 WEB = Path(__file__).resolve().parents[2] / "include" / "web"
 
 GROWTH_WIDTH, GROWTH_HEIGHT = 600, 160
+#: Of a duration that is told.
+LONGEST_S = 10 * 365 * 86_400
 
 
 def address(request: Request, *parts: Any, **query: Any) -> str:
     """Where a page is, below where the app is mounted."""
-    path = "/".join(quote(str(part), safe="") for part in parts)
-    return f"{request.scope['root_path']}/{path}" + (f"?{urlencode(query)}" if query else "")
+    path = "/".join(quote(str(part), safe="", errors="replace") for part in parts)
+    return f"{request.scope['root_path']}/{path}" + (
+        f"?{urlencode(query, errors='replace')}" if query else ""
+    )
 
 
 def render(request: Request, name: str, **values: Any) -> str:
@@ -56,7 +60,7 @@ def _when(moment: datetime) -> str:
 
 
 def _duration(seconds: float) -> str:
-    return str(timedelta(seconds=round(seconds)))
+    return str(timedelta(seconds=round(min(seconds, LONGEST_S))))
 
 
 def _growth_points(days: Sequence[Day]) -> str:

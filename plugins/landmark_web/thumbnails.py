@@ -1,14 +1,22 @@
-"""Small pictures: decoded in another process, and always encoded anew."""
+"""Small pictures: decoded in another process, always encoded anew, and kept for a while."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from threading import Lock
 from typing import Any
 
+from cachetools import LRUCache
 from PIL import Image
 
 from landmark.extraction.sandbox import decode_isolated
 from landmark.search.drawing import to_jpeg
 from landmark.storage.bucket import read_object
+from landmark_web.limits import PICTURES_KEPT_BYTES
+
+#: By the etag that a browser is told; the least used go first.
+_kept: LRUCache[str, bytes] = LRUCache(PICTURES_KEPT_BYTES, getsizeof=len)
+_lock = Lock()
 
 
 def thumbnail(client: Any, path: str, side_px: int) -> tuple[bytes, str]:
@@ -28,3 +36,28 @@ def thumbnail(client: Any, path: str, side_px: int) -> tuple[bytes, str]:
     """
     data, etag = read_object(client, path)
     return to_jpeg(Image.fromarray(decode_isolated(data, path, side_px).pixels)), etag
+
+
+def kept_picture(etag: str) -> bytes | None:
+    """A picture that was drawn before."""
+    with _lock:
+        return _kept.get(etag)
+
+
+def keep_picture(etag: str, draw: Callable[[], tuple[bytes, str]]) -> tuple[bytes, str]:
+    """A picture and its etag: drawn, unless somebody else has waited for the same.
+
+    Parameters
+    ----------
+    etag : str
+        Of what is wanted.
+    draw : callable
+        Gives the picture and its etag, another one if what it shows has changed since.
+    """
+    body = kept_picture(etag)
+    if body is None:
+        body, etag = draw()
+        if len(body) <= PICTURES_KEPT_BYTES:
+            with _lock:
+                _kept[etag] = body
+    return body, etag

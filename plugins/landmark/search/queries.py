@@ -46,21 +46,22 @@ def find_queries(
         If there are more than `most`.
     """
     found: dict[str, str | None] = {}
-    for entry in [asked] if isinstance(asked, str) else asked:
-        if entry.endswith("/"):
-            listed = False
+    listed: list[str] = []  # what lies below one of these need not be listed again
+    for entry in dict.fromkeys([asked] if isinstance(asked, str) else asked):
+        if not entry.endswith("/"):
+            found.setdefault(entry)
+        else:
             try:
-                for below in Listing(client, entry, results):
-                    listed = True
-                    found.setdefault(below.path)
-                    if len(found) > most:
-                        break
-                if not listed:
+                if not entry.startswith(tuple(listed)):
+                    for below in Listing(client, entry, results):
+                        found.setdefault(below.path)
+                        if len(found) > most:
+                            break
+                    listed.append(entry)
+                if not any(path.startswith(entry) for path in found):
                     found[entry] = f"{entry}: no photograph lies below; check the prefix"
             except LandmarkError as error:
                 found[entry] = str(error)
-        else:
-            found.setdefault(entry)
         if len(found) > most:
             raise LandmarkError(
                 f"image_path: more than the {most:,} photographs that one run may search for; "

@@ -13,6 +13,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from landmark.errors import LandmarkError
 from landmark.features import LocalFeatures
 from landmark.matching.ranking import FAILED, OUTCOMES
@@ -223,10 +225,14 @@ class Searches:
 
     @classmethod
     def from_json(cls, data: bytes) -> Searches:
-        """Read what `to_json` wrote."""
-        fields = json.loads(data)
-        searches = tuple(Search(**search) for search in fields["searches"])
-        return cls(fields["run_id"], fields["folder"], searches)
+        """Read what `to_json` wrote.
+
+        Raises
+        ------
+        ValueError
+            If it is no such file.
+        """
+        return _SEARCHES.validate_json(data)
 
     def _with(self, searches: Iterable[Search]) -> Searches:
         """The same with some of the searches in a new state."""
@@ -246,6 +252,9 @@ class Searches:
         )
 
 
+_SEARCHES = TypeAdapter(Searches)
+
+
 def query_folder(folder: str, path: str) -> str:
     """The folder of one photograph of several: readable, its own, and always the same.
 
@@ -258,5 +267,11 @@ def query_folder(folder: str, path: str) -> str:
 
 
 def read_overview(client: Any, folder: str) -> Searches:
-    """Read what `Searches.write` wrote."""
-    return Searches.from_json(read_object(client, folder + OVERVIEW_JSON)[0])
+    """Read what `Searches.write` wrote; `LandmarkError` if something else lies there."""
+    path = folder + OVERVIEW_JSON
+    data, _ = read_object(client, path)
+    try:
+        return Searches.from_json(data)
+    except ValueError as error:
+        reason = " ".join(str(error).split("\n")[:3])
+        raise LandmarkError(f"{path}: damaged ({reason}); search again") from error

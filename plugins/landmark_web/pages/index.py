@@ -13,9 +13,9 @@ from landmark.storage.images import failures_by_reason, is_known_image, newest_i
 from landmark.storage.models import growth, known_models
 from landmark.storage.sweeps import recent_sweeps
 from landmark_web.connection import connected
-from landmark_web.limits import NEWEST, OVERVIEW_S, SWEEPS, decoding, kept
+from landmark_web.limits import LOOKING, NEWEST, OVERVIEW_S, SWEEPS, kept
 from landmark_web.permissions import allowed, may_index, may_read_index, same_origin
-from landmark_web.responses import html, picture, see_other
+from landmark_web.responses import check_shown, html, picture, see_other
 from landmark_web.runs import INDEX, trigger
 
 router = APIRouter(prefix="/index", dependencies=[Depends(may_read_index)])
@@ -30,12 +30,12 @@ def show_index(request: Request, user: GetUserDep) -> HTMLResponse:
 
 
 @router.get("/image")
-@decoding
-def index_image(request: Request, path: str, size: Literal["small", "large"] = "small") -> Response:
+async def index_image(
+    request: Request, user: GetUserDep, path: str, size: Literal["small", "large"] = "small"
+) -> Response:
     """An image of the index, or one that failed; nothing else in S3."""
-    if not is_known_image(connected().database, path):
-        raise HTTPException(404, "The index has no such image.")
-    return picture(request, path, size)
+    await LOOKING.run(user, _check_known, path)
+    return await picture(request, user, path, size)
 
 
 @forms.post("/retry")
@@ -43,6 +43,12 @@ def retry_failures(request: Request, user: GetUserDep) -> RedirectResponse:
     """Trigger a sweep that also tries the images again that failed."""
     run_id = trigger(request, user, INDEX, {"retry_failures": True})
     return see_other(request, "dags", INDEX, "runs", run_id)
+
+
+def _check_known(path: str) -> None:
+    if not is_known_image(connected().database, path):
+        raise HTTPException(404, "The index has no such image.")
+    check_shown(path)
 
 
 @kept(OVERVIEW_S)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated, Literal
 
+from airflow.api_fastapi.core_api.security import GetUserDep
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from fastapi.responses import HTMLResponse
 
@@ -12,9 +14,11 @@ from landmark.errors import LandmarkError
 from landmark.matching.ranking import FAILED
 from landmark.search.result import CONTACT_SHEET, JSON, PICTURE, TEXT
 from landmark.search.searches import OVERVIEW_JSON, OVERVIEW_TEXT, Search
+from landmark.storage.bucket import ObjectMissing
 from landmark_web import responses
 from landmark_web.connection import connected
 from landmark_web.findings import (
+    Asked,
     OneSearch,
     folder_of,
     match_of,
@@ -23,11 +27,11 @@ from landmark_web.findings import (
     searches_of,
 )
 from landmark_web.limits import (
+    LOOKING,
     PAIR_HEIGHT_PX,
     PAIR_SIDE_PX,
     QUERIES_A_PAGE,
     RESULTS_A_PAGE,
-    decoding,
 )
 from landmark_web.permissions import may_read_searches
 from landmark_web.responses import html
@@ -65,22 +69,30 @@ def download(one: OneSearch, kind: Literal["txt", "json"]) -> Response:
 
 
 @router.get("/images/{rank}")
-@decoding
-def search_image(
-    request: Request, one: OneSearch, rank: int, size: Literal["small", "large"] = "small"
+async def search_image(
+    request: Request,
+    user: GetUserDep,
+    one: OneSearch,
+    rank: int,
+    size: Literal["small", "large"] = "small",
 ) -> Response:
     """A photograph of a result by its rank; the query is rank 0."""
+    path = await LOOKING.run(user, _photograph, one, rank)
+    return await responses.picture(request, user, path, size)
+
+
+def _photograph(one: Asked, rank: int) -> str:
     if rank == 0 and not one.search.is_read:
         raise HTTPException(404, "This photograph could not be used.")
     path = one.search.query if rank == 0 else match_of(one, rank).image_path
-    return responses.picture(request, path, size)
+    responses.check_shown(path)
+    return path
 
 
 @router.get("/contact-sheet.jpg")
-@decoding
-def contact_sheet(request: Request, one: OneSearch) -> Response:
+async def contact_sheet(request: Request, user: GetUserDep, one: OneSearch) -> Response:
     """The contact sheet that the DAG has drawn."""
-    return responses.picture(request, one.search.folder + CONTACT_SHEET, "large")
+    return await responses.picture(request, user, one.search.folder + CONTACT_SHEET, "large")
 
 
 @router.get("/pairs/{rank}")
@@ -99,30 +111,43 @@ def show_pair(request: Request, one: OneSearch, rank: int) -> HTMLResponse:
 
 
 @router.get("/pairs/{rank}/picture.jpg")
-@decoding
-def pair_picture(request: Request, one: OneSearch, rank: int) -> Response:
+async def pair_picture(request: Request, user: GetUserDep, one: OneSearch, rank: int) -> Response:
     """The two photographs with a line for each inlier, finer than the DAG draws them."""
-    from landmark.search.pictures import draw_pair
-
-    match_of(one, rank)  # there is one
+    await LOOKING.run(user, _check_pair, one, rank)
     folder = one.search.folder
     etag = responses.etag_of(one.run.run_id, str(rank), one.run.version, folder)
-    if request.headers.get("if-none-match") == etag:
-        return responses.unchanged(etag)
+    return await responses.drawn(request, user, etag, lambda: (_drawn_pair(folder, rank), etag))
+
+
+def _check_pair(one: Asked, rank: int) -> None:
+    responses.check_shown(one.search.query, match_of(one, rank).image_path)
+
+
+def _drawn_pair(folder: str, rank: int) -> bytes:
+    from landmark.search.pictures import draw_pair
+
     _, database, s3 = connected()
     try:
-        body = draw_pair(database, s3, folder, rank, PAIR_SIDE_PX, PAIR_HEIGHT_PX)
+        return draw_pair(database, s3, folder, rank, PAIR_SIDE_PX, PAIR_HEIGHT_PX)
     except LandmarkError as error:
         # An image has gone or changed since; the DAG may have drawn it in time.
         try:
-            body, _ = thumbnail(s3, folder + PICTURE.format(rank=rank), PAIR_SIDE_PX)
+            return thumbnail(s3, folder + PICTURE.format(rank=rank), PAIR_SIDE_PX)[0]
         except LandmarkError:
             raise error from None
-    return responses.jpeg(body, etag)
 
 
 def run_page(request: Request, run: Run, page: int = 1, query: int | None = None) -> HTMLResponse:
-    """All of a run's searches, or one of them."""
+    """All of a run's searches, or one of them; or what is damaged of it."""
+    try:
+        return _run_page(request, run, page, query)
+    except ObjectMissing:
+        raise
+    except LandmarkError as error:
+        return _run_page(request, replace(run, told={}, damage=str(error)), page, query)
+
+
+def _run_page(request: Request, run: Run, page: int, query: int | None) -> HTMLResponse:
     if run.folder is None:
         one = None
     elif run.is_one or query is not None:

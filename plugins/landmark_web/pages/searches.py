@@ -37,13 +37,14 @@ def show_searches(
 async def start_search(request: Request, user: GetUserDep) -> Response:
     """Trigger a search with a path, or with a photograph that is uploaded."""
     # Read here, not by FastAPI, which would take in the whole body before it asks who sends it.
-    form = search_form.Form({})
+    fields: Mapping[str, str] = {}
     try:
-        form = await search_form.read_form(request)
-        landmark = await run_in_threadpool(connected)
-        run_id = await search_form.start(request, user, form, landmark)
+        async with search_form.read_form(request) as form:
+            fields = form.fields
+            landmark = await run_in_threadpool(connected)
+            run_id = await search_form.start(request, user, form, landmark)
     except LandmarkError as error:
-        return await run_in_threadpool(_searches, request, user, 1, form.fields, str(error))
+        return await run_in_threadpool(_searches, request, user, 1, fields, str(error))
     return see_other(request, "searches", run_id)
 
 
