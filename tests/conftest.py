@@ -24,8 +24,8 @@ from landmark.settings import Settings
 from landmark.storage.database import SQL, Database
 from stack.servers import start_postgres, start_s3
 
-# The whole stack, for the tests that need Airflow's processes.
-pytest_plugins = ["stack_fixture", "pages_fixture"]
+# The whole stack, for the tests that need Airflow's processes; and Airflow without them.
+pytest_plugins = ["stack_fixture", "pages_fixture", "airflow_fixture", "site_fixture"]
 
 
 # Airflow's processes are started once, and what needs them stays together; of two stacks that start

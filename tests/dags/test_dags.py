@@ -15,43 +15,6 @@ NOBODY = "http://127.0.0.1:9"  # discards whatever it is sent, if anything liste
 DAG_FILES = sorted((REPOSITORY / "dags").glob("*.py"))
 
 
-@pytest.fixture(scope="module")
-def airflow(postgres, s3_server, tmp_path_factory):
-    """Airflow on the real Postgres, with the connections and settings of a deployment."""
-    home = tmp_path_factory.mktemp("airflow")
-    database = postgres.create_database("airflow_dags", "airflow")
-    s3 = {
-        "conn_type": "aws",
-        "login": s3_server.access_key,
-        "password": s3_server.secret_key,
-        "extra": {
-            "endpoint_url": s3_server.endpoint_url,
-            "region_name": "us-east-1",
-            "config_kwargs": {"s3": {"addressing_style": "path"}, "signature_version": "s3v4"},
-        },
-    }
-    environment = {
-        "AIRFLOW_HOME": str(home),
-        "AIRFLOW__CORE__DAGS_FOLDER": str(REPOSITORY / "dags"),
-        "AIRFLOW__CORE__PLUGINS_FOLDER": str(REPOSITORY / "plugins"),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database.replace("://", "+psycopg2://"),
-        "AIRFLOW_CONN_LANDMARK_POSTGRES": postgres.create_database("landmark_dags"),
-        "AIRFLOW_CONN_LANDMARK_S3": json.dumps(s3),
-        "LANDMARK_MODEL": str(REPOSITORY / "include/models/landmark-v1"),
-        "LANDMARK_DASK": "local",
-    }
-    assert "airflow" not in sys.modules, "Airflow reads its settings when it is first imported"
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in environment.items():
-            patch.setenv(name, value)
-        subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], check=True)
-        yield
-        from airflow.settings import dispose_orm
-
-        dispose_orm()  # before its database stops
-
-
 @pytest.fixture
 def dags(airflow):
     """Read anew for each test: `dag.test()` leaves a run's params in the DAG."""

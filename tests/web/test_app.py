@@ -1,0 +1,373 @@
+"""The pages' app by itself: what it reads, who waits for whom, and what an error looks like."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import threading
+from contextlib import AsyncExitStack
+
+import psutil
+import pytest
+
+HEADERS = ("content-security-policy", "x-content-type-options", "referrer-policy", "cache-control")
+
+
+def get(site, *addresses, user="ada"):
+    """One after the other."""
+
+    async def ask():
+        async with site.browser(user) as browser:
+            return [await browser.get(address) for address in addresses]
+
+    return asyncio.run(ask())
+
+
+def post(site, **form):
+    async def ask():
+        async with site.browser() as browser:
+            return await browser.post("/searches", **form)
+
+    return asyncio.run(ask())
+
+
+def assert_is_page(answer, status, words):
+    """A page with a reason, and the security headers."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"].startswith("text/html")
+    assert all(name in answer.headers for name in HEADERS)
+    text = re.sub(r"<[^>]*>", "", answer.text)
+    assert words in text and "Traceback" not in text, text
+
+
+@pytest.fixture
+def read_run(site, request):
+    """Writes a run that has read one photograph, into a folder; returns its id."""
+
+    def write(query, folder=None, name="run"):
+        run_id = f"{request.node.name} {name}"
+        folder = folder or f"{site.base}results/{name}/"
+        told = {("extract_query", "return_value"): {"folder": folder}}
+        site.run(run_id, {"image_path": query}, told)
+        site.overview(run_id, folder, query)
+        return run_id
+
+    return write
+
+
+# ---- what is read -------------------------------------------------------------------------------
+
+
+def test_the_photograph_of_a_run_is_shown(site, read_run, photograph):
+    query = site.base + "queries/a.jpg"
+    site.put(query, photograph(1))
+    run_id = read_run(query)
+    page, picture = get(site, f"/searches/{run_id}", f"/searches/{run_id}/images/0")
+    assert page.status_code == 200 and "a.jpg" in page.text
+    assert picture.headers["content-type"] == "image/jpeg", picture.text
+
+
+def test_an_xcom_opens_no_photograph_elsewhere(site, read_run, photograph):
+    """Whoever may write an XCom is not one who may read the bucket."""
+    private, allowed = site.base + "private/a.jpg", site.base + "queries/a.jpg"
+    for path in (private, allowed):
+        site.put(path, photograph(1))
+    elsewhere = read_run(allowed, folder=site.base + "private/run/", name="elsewhere")
+    for address in (f"/searches/{elsewhere}/images/0", f"/searches/{elsewhere}/searches.json"):
+        (answer,) = get(site, address)
+        assert_is_page(answer, 503, "not a folder below LANDMARK_RESULTS")
+    named = read_run(private, name="named")
+    (answer,) = get(site, f"/searches/{named}/images/0")
+    assert_is_page(answer, 403, "lies outside of LANDMARK_QUERIES")
+    # The folder of one of its searches.
+    folder = site.base + "results/inner/"
+    inner = read_run(allowed, folder=folder, name="inner")
+    site.overview(inner, site.base + "results/other/", allowed, at=folder)
+    (answer,) = get(site, f"/searches/{inner}/images/0")
+    assert_is_page(answer, 503, "not a folder of")
+
+
+def test_a_run_without_its_list_shows_nothing(site, read_run, photograph):
+    path, folder = site.base + "queries/a.jpg", site.base + "results/old/"
+    site.put(path, photograph(1))
+    site.run("old", {"image_path": path}, {("extract_query", "return_value"): {"folder": folder}})
+    (answer,) = get(site, "/searches/old/images/0")
+    assert_is_page(answer, 404, "searches.json: there is no such object")
+
+
+def test_what_we_drew_is_not_a_photograph_of_a_run(site, read_run, photograph):
+    sheet = site.base + "results/other/contact-sheet.jpg"
+    site.put(sheet, photograph(1))
+    run_id = read_run(sheet)
+    (answer,) = get(site, f"/searches/{run_id}/images/0")
+    assert_is_page(answer, 403, "lies below LANDMARK_RESULTS")
+    answer = post(site, data={"image_path": sheet})
+    assert_is_page(answer, 400, "lies below LANDMARK_RESULTS")
+
+
+QUERY, ANSWER, PROGRESS = (
+    ("extract_query", "return_value"),
+    ("rank_matches", "return_value"),
+    ("rank_matches", "progress"),
+)
+SOUND = {"verdict": "match", "matches": 1, "images_compared": 2, "best": "s3://b/x", "inliers": 9}
+
+
+@pytest.mark.parametrize(
+    "xcoms",
+    [
+        {QUERY: "s3://landmark/"},
+        {QUERY: {"folder": 5}},
+        {QUERY: {}},
+        {QUERY: ["folder"]},
+        {ANSWER: {**SOUND, "searches": ["match"]}},
+        {ANSWER: {**SOUND, "matches": "many"}},
+        {ANSWER: "match"},
+        {ANSWER: {"__classname__": "no.such.Class", "__version__": 1, "__data__": 5}},
+        {PROGRESS: {"done": "x", "total": 1, "rate": 1}},
+        {PROGRESS: {"done": 0, "total": 1e300}},
+        {("draw_matches", "reason"): {"a": 1}},
+    ],
+)
+@pytest.mark.parametrize("asked", ["s3://b/queries/a.jpg", ["s3://b/a.jpg", "s3://b/b.jpg"]])
+def test_a_malformed_xcom_is_the_error_of_that_run_alone(site, xcoms, asked, request):
+    bad, good = request.node.name + " bad", request.node.name + " good"
+    site.run(bad, {"image_path": asked}, xcoms)
+    site.run(good, {"image_path": "s3://b/queries/good.jpg"}, {ANSWER: SOUND})
+    page, shown = get(site, "/", f"/searches/{bad}".replace("[", "%5B"))
+    assert page.status_code == 200 and "good.jpg" in page.text
+    task, key = next(iter(xcoms))
+    for answer in (page, shown):
+        assert_is_page(answer, 200, f"XCom {key} of {task}: damaged (")
+        assert 'class="badge failed"' in answer.text
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"no JSON",
+        b"[]",
+        b'{"searches": []}',
+        b'{"run_id": "RUN", "folder": "x", "searches": 5}',
+        b'{"run_id": "RUN", "folder": "x", "searches": [{"query": 5, "folder": "x"}]}',
+        b'{"run_id": "RUN", "folder": "x", "searches": [{"query": "\\ud800", "folder": "x"}]}',
+        b"\xff\xfe",
+    ],
+)
+def test_a_malformed_list_is_the_error_of_that_run_alone(site, read_run, body):
+    folder = site.base + "results/run/"
+    run_id = read_run(site.base + "queries/a.jpg", folder=folder)
+    site.put(folder + "searches.json", body.replace(b"RUN", run_id.encode()))
+    address = "/searches/" + run_id.replace("[", "%5B")
+    page, shown, picture = get(site, "/", address, address + "/images/0")
+    assert page.status_code == 200
+    assert_is_page(shown, 200, "searches.json: damaged (")
+    assert_is_page(picture, 503, "searches.json: damaged (")
+
+
+# ---- who waits for whom -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def gate(monkeypatch):
+    """Pictures that are drawn when the gate opens; `entered` has who is at it."""
+    from landmark_web import responses
+
+    class Gate:
+        def __init__(self):
+            self.opened, self.entered = threading.Event(), []
+
+        def draw(self, client, path, side_px):
+            self.entered.append(path)
+            assert self.opened.wait(60)
+            return b"JPEG of " + path.encode(), responses.read_etag(client, path)
+
+        async def reached(self, number):
+            while len(self.entered) < number:
+                await asyncio.sleep(0.01)
+
+    gate = Gate()
+    monkeypatch.setattr(responses, "thumbnail", gate.draw)
+    yield gate
+    gate.opened.set()
+
+
+def test_one_user_leaves_a_slot_to_others_and_listings_need_none(
+    site, read_run, photograph, gate, monkeypatch
+):
+    monkeypatch.setattr("landmark_web.search_form.trigger", lambda *_: "triggered")
+    runs = []
+    for number in range(5):
+        query = f"{site.base}queries/{number}.jpg"
+        site.put(query, photograph(number))
+        runs.append(read_run(query, name=str(number)))
+
+    async def ask():
+        async with AsyncExitStack() as stack:
+            ada, bob, eve = [await stack.enter_async_context(site.browser(u)) for u in "abe"]
+            asked = [asyncio.create_task(ada.get(f"/searches/{run}/images/0")) for run in runs[:4]]
+            await gate.reached(2)
+            asked.append(asyncio.create_task(bob.get(f"/searches/{runs[4]}/images/0")))
+            await gate.reached(3)
+            assert gate.entered[2] == f"{site.base}queries/4.jpg"
+            # All slots are taken.
+            form = {"image_path": site.base + "queries/"}
+            assert (await eve.post("/searches", data=form)).status_code == 303
+            gate.opened.set()
+            return await asyncio.gather(*asked)
+
+    answers = asyncio.run(asyncio.wait_for(ask(), 60))
+    assert [answer.status_code for answer in answers] == [200] * 5
+
+
+def test_a_picture_is_drawn_once_until_its_photograph_changes(site, read_run, photograph, gate):
+    gate.opened.set()
+    query = site.base + "queries/a.jpg"
+    site.put(query, photograph(1))
+    address = f"/searches/{read_run(query)}/images/0"
+    first, second = get(site, address)[0], get(site, address, user="bob")[0]
+    assert first.content == second.content and len(gate.entered) == 1
+    get(site, address + "?size=large")
+    assert len(gate.entered) == 2
+    site.put(query, photograph(2))
+    (third,) = get(site, address)
+    assert len(gate.entered) == 3 and third.headers["etag"] != first.headers["etag"]
+
+
+def test_kept_pictures_have_a_bound(monkeypatch):
+    from cachetools import LRUCache
+
+    from landmark_web import limits, thumbnails
+
+    assert thumbnails._kept.maxsize == limits.PICTURES_KEPT_BYTES <= 64_000_000
+    monkeypatch.setattr(thumbnails, "_kept", LRUCache(250, getsizeof=len))
+    for number in range(9):
+        thumbnails.keep_picture(str(number), lambda number=number: (b"x" * 100, str(number)))
+    assert thumbnails._kept.currsize == 200 and thumbnails.kept_picture("8")
+    assert thumbnails.kept_picture("0") is None
+
+
+def test_uploads_wait_on_disk(site, monkeypatch):
+    """Ten of 49 MB, of which one user's first two are at work."""
+    from landmark_web import search_form
+
+    opened, sent = threading.Event(), []
+    started, all_read = search_form.start, threading.Event()
+
+    async def start(*arguments):
+        sent.append(arguments)
+        if len(sent) == 10:
+            all_read.set()
+        return await started(*arguments)
+
+    def decode(data, name, side_px):
+        assert opened.wait(100)
+
+    monkeypatch.setattr(search_form, "start", start)
+    monkeypatch.setattr(search_form, "decode_isolated", decode)
+    monkeypatch.setattr(search_form, "write_object", lambda *_: None)
+    monkeypatch.setattr(search_form, "trigger", lambda *_: "triggered")
+    head = b'--x\r\nContent-Disposition: form-data; name="photograph"; filename="a.jpg"\r\n\r\n'
+    tail, chunk = b"\r\n--x--\r\n", bytes(1_000_000)
+    headers = {
+        "Content-Type": "multipart/form-data; boundary=x",
+        "Content-Length": str(len(head) + 49 * len(chunk) + len(tail)),
+    }
+
+    async def body():
+        yield head
+        for _ in range(49):
+            yield chunk
+        yield tail
+
+    async def ask():
+        async with site.browser() as browser:
+            posts = [
+                asyncio.create_task(browser.post("/searches", content=body(), headers=headers))
+                for _ in range(10)
+            ]
+            await asyncio.to_thread(all_read.wait, 100)
+            held = psutil.Process().memory_info().rss
+            opened.set()
+            return held, await asyncio.gather(*posts)
+
+    before = psutil.Process().memory_info().rss
+    held, answers = asyncio.run(ask())
+    assert [answer.status_code for answer in answers] == [303] * 10
+    assert held - before < 200_000_000
+
+
+# ---- errors -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["/searches/%00", "/searches/a/images/0?query=%00", "/index/image?path=s3://b/%00.jpg",
+     "/dags/landmark_index/runs/%00", "/dags/%00/runs/x", "/static/%00", "/?image_path=%00"],
+)  # fmt: skip
+def test_nul_in_an_address_is_refused(site, address):
+    assert_is_page(get(site, address)[0], 400, "NUL")
+
+
+@pytest.mark.parametrize(
+    ("address", "status"),
+    [
+        ("/searches/%ED%A0%80", 404),
+        ("/index/image?path=%ED%A0%80", 404),
+        ("/dags/landmark_search/runs/%ff", 404),
+        ("/?image_path=%ED%A0%80", 200),
+        ("/?page=0", 422),
+        ("/no/such/page", 404),
+    ],
+)
+def test_an_address_that_is_no_text_has_a_page(site, address, status):
+    assert_is_page(get(site, address)[0], status, "")
+
+
+@pytest.mark.parametrize("charset", ["utf-8", "utf-7"])
+@pytest.mark.parametrize("field", ["image_path", "mode", "top_k"])
+def test_a_form_that_is_no_text_is_refused(site, charset, field):
+    odd = {"utf-8": b"s3://b/\0.jpg", "utf-7": b"s3://b/+2AA-.jpg"}[charset]
+    disposition = f'Content-Disposition: form-data; name="{field}"'.encode()
+    body = b"--x\r\n" + disposition + b"\r\n\r\n" + odd + b"\r\n--x--\r\n"
+    headers = {"Content-Type": f"multipart/form-data; boundary=x; charset={charset}"}
+    assert_is_page(post(site, content=body, headers=headers), 400, "is no text")
+
+
+def test_postgres_away_has_a_page(site, monkeypatch):
+    from sqlalchemy import create_engine
+    from sqlalchemy.orm import Session
+
+    from landmark.storage.database import Database
+    from landmark_web.pages import index
+
+    away = site.landmark._replace(database=Database("postgresql://nobody@127.0.0.1:9/none"))
+    monkeypatch.setattr(index, "connected", lambda: away)
+    (answer,) = get(site, "/index/image?path=s3://b/a.jpg")
+    assert_is_page(answer, 503, "The database does not answer")
+    assert "127.0.0.1" not in answer.text
+    engine = create_engine("postgresql+psycopg2://nobody@127.0.0.1:9/none")
+    monkeypatch.setattr("landmark_web.runs.create_session", lambda **_: Session(engine))
+    for answer in get(site, "/", "/searches/x", "/searches/x/images/0"):
+        assert_is_page(answer, 503, "The database does not answer")
+
+
+def test_a_connection_that_does_not_exist_has_a_page(site, monkeypatch):
+    import landmark_airflow
+    from landmark_web.pages import searches
+
+    monkeypatch.setenv("LANDMARK_POSTGRES_CONN_ID", "no_such_connection")
+    monkeypatch.setattr(searches, "connected", landmark_airflow.connect)
+    (answer,) = get(site, "/")
+    assert_is_page(answer, 503, "Airflow has no connection no_such_connection;")
+
+
+def test_what_nobody_foresaw_has_a_page(site, monkeypatch, caplog):
+    def fail(*_):
+        raise RuntimeError("s3cret")
+
+    monkeypatch.setattr("landmark_web.pages.searches.recent_runs", fail)
+    (answer,) = get(site, "/")
+    assert_is_page(answer, 500, "nobody foresaw")
+    assert "s3cret" not in answer.text and "s3cret" in caplog.text
