@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
+from fastapi import Request
 from psycopg.types.json import Jsonb
 
 from landmark.settings import Settings
@@ -84,7 +85,6 @@ class Site:
 @pytest.fixture
 def site(airflow, postgres, database, s3, prefix, monkeypatch):
     from airflow.api_fastapi.core_api.security import get_user
-    from fastapi import Request
 
     from landmark_airflow import Landmark
     from landmark_web import permissions
