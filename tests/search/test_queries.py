@@ -113,6 +113,26 @@ def test_queries_are_named_by_path_list_and_prefix(s3, prefix):
             find(asked, most=3)
 
 
+def test_a_prefix_named_many_times_or_within_another_is_listed_once(s3, prefix):
+    base = prefix({f"a/b/{n}.jpg": b"" for n in range(3)})
+    listings = []
+
+    def count(params, **_):
+        listings.append(params["query_string"]["prefix"])
+
+    s3.meta.events.register("before-call.s3.ListObjectsV2", count)
+    try:
+        asked = [base + "a/", base + "a/b/", base + "a/", base + "a/c/", base + "a/b/"]
+        found = find_queries(s3, asked, base + "results/", 9)
+    finally:
+        s3.meta.events.unregister("before-call.s3.ListObjectsV2", count)
+    assert len(listings) == 1
+    assert [path for path, reason in found if reason is None] == [
+        f"{base}a/b/{n}.jpg" for n in range(3)
+    ]
+    assert found[3:] == [(base + "a/c/", f"{base}a/c/: no photograph lies below; check the prefix")]
+
+
 def test_a_prefix_without_photographs_says_so(s3, prefix):
     base = prefix({"a/notes.txt": b""})
     ((path, reason),) = find_queries(s3, base + "a/", "s3://landmark/results/", 9)

@@ -79,6 +79,26 @@ def test_a_path_outside_is_refused_with_the_setting_named(prefixes, path):
     assert "\n" not in str(refused.value) and str(refused.value).startswith(path)
 
 
+@pytest.mark.parametrize("prefixes", [None, "s3://", "s3://b/", "s3://b/results/"])
+def test_what_a_search_has_written_is_no_query(prefixes):
+    settings = Settings(images="s3://b/images/", results="s3://b/results/", queries=prefixes)
+    for path in ("s3://b/results/run/contact-sheet.jpg", "s3://b/results/run/", settings.results):
+        for asked in (path, ["s3://b/a.jpg", path]):
+            with pytest.raises(LandmarkError, match=r"LANDMARK_RESULTS|LANDMARK_QUERIES"):
+                settings.check_queries(asked)
+        with pytest.raises(LandmarkError, match="LANDMARK_RESULTS"):
+            settings.check_shown(path)
+
+
+def test_the_pages_show_what_may_be_searched_for_and_what_is_indexed():
+    settings = Settings(images="s3://b/images/", results="s3://b/results/", queries="s3://q/")
+    settings.check_shown("s3://b/images/a.jpg")
+    settings.check_shown("s3://q/a.jpg")
+    for path in ("s3://b/a.jpg", "s3://b/images/../a.jpg", "s3://q-private/a.jpg"):
+        with pytest.raises(LandmarkError):
+            settings.check_shown(path)
+
+
 @pytest.mark.parametrize(
     "prefixes", ["s3://b/images", "s3://b", "b/images/", "s3:///x/", "/etc/", ","]
 )
