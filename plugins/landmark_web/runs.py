@@ -210,7 +210,7 @@ def _run(row: DagRun, told: dict[tuple[str, str], Any], tasks: dict[str, str | N
         dag_id=row.dag_id,
         run_id=row.run_id,
         state=str(row.state),
-        conf=dict(row.conf or {}),
+        conf=row.conf if isinstance(row.conf, dict) else {},
         asked=row.run_after,
         started=row.start_date,
         ended=row.end_date,

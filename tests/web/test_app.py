@@ -358,14 +358,23 @@ def test_postgres_away_has_a_page(site, monkeypatch):
         assert_is_page(answer, 503, "The database does not answer")
 
 
-def test_a_connection_that_does_not_exist_has_a_page(site, monkeypatch):
+def test_a_connection_that_does_not_exist_has_a_page(site, read_run, monkeypatch):
     import landmark_airflow
+    from landmark_web import findings
     from landmark_web.pages import searches
 
-    monkeypatch.setenv("LANDMARK_POSTGRES_CONN_ID", "no_such_connection")
-    monkeypatch.setattr(searches, "connected", landmark_airflow.connect)
-    (answer,) = get(site, "/")
-    assert_is_page(answer, 503, "Airflow has no connection no_such_connection;")
+    run_id = read_run(site.base + "queries/a.jpg")
+    monkeypatch.setenv("LANDMARK_RESULTS", site.base + "results/")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    for module in (findings, searches):
+        monkeypatch.setattr(module, "connected", landmark_airflow.connect)
+    with monkeypatch.context() as patch:
+        patch.setenv("LANDMARK_POSTGRES_CONN_ID", "no_such_connection")
+        (answer,) = get(site, "/")
+        assert_is_page(answer, 503, "Airflow has no connection no_such_connection;")
+    monkeypatch.setenv("LANDMARK_AWS_CONN_ID", "no_such_connection")
+    (answer,) = get(site, f"/searches/{run_id}")
+    assert_is_page(answer, 503, "connection of LANDMARK_AWS_CONN_ID must be there")
 
 
 def test_what_nobody_foresaw_has_a_page(site, monkeypatch, caplog):
