@@ -31,7 +31,8 @@ from hostile_images import (
 
 from benchmarks import fuzz
 from landmark.errors import UnusableImage
-from landmark.extraction.sandbox import MEMORY_LIMIT_MB, decode_isolated
+from landmark.extraction.decoder import MEMORY_LIMIT_MB
+from landmark.extraction.sandbox import decode_isolated
 from landmark.index.extract import extract_batch
 from landmark.index.listing import Listing
 from landmark.index.sweep import finish_sweep
@@ -49,7 +50,7 @@ def decoders() -> list[psutil.Process]:
     found = []
     for child in psutil.Process().children():
         with suppress(psutil.NoSuchProcess):  # a zombie, or just gone
-            if "landmark.extraction.sandbox" in child.cmdline():
+            if "landmark.extraction.decoder" in child.cmdline():
                 found.append(child)
     return found
 

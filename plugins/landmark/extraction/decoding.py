@@ -99,15 +99,21 @@ def decode_image(data: bytes, name: str, max_size_px: int) -> DecodedImage:
 def shrink(pixels: NDArray[np.uint8], max_size_px: int) -> NDArray[np.uint8]:
     """Reduce RGB pixels [h, w, 3] so that the longest side is at most `max_size_px`."""
     height, width = pixels.shape[:2]
-    size = _reduced_size(width, height, max_size_px)
+    size = reduced_size(width, height, max_size_px)
     if size == (width, height):
         return pixels
     return np.array(_resize(Image.fromarray(pixels), size, (0, 0, width, height)))
 
 
+def reduced_size(width: int, height: int, max_size_px: int) -> tuple[int, int]:
+    """(width, height) with the longest side at most `max_size_px`, neither below 1."""
+    factor = min(1.0, max_size_px / max(width, height, 1))
+    return max(1, round(width * factor)), max(1, round(height * factor))
+
+
 def _decode(image: Image.Image, name: str, max_size_px: int) -> DecodedImage:
     """The pixels of an opened image; raises whatever Pillow raises for a damaged one."""
-    size = _reduced_size(*image.size, max_size_px)
+    size = reduced_size(*image.size, max_size_px)
     width, height = image.size
     box: tuple[float, float, float, float] = (0, 0, width, height)
     if isinstance(image, JpegImageFile):
@@ -214,12 +220,6 @@ def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
                 if converted is not None:
                     return converted
     return image.convert("RGB")
-
-
-def _reduced_size(width: int, height: int, max_size_px: int) -> tuple[int, int]:
-    """(width, height) with the longest side at most `max_size_px`, neither below 1."""
-    factor = min(1.0, max_size_px / max(width, height, 1))
-    return max(1, round(width * factor)), max(1, round(height * factor))
 
 
 def _resize(

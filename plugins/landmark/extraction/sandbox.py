@@ -1,44 +1,57 @@
 """Image files decoded in processes of their own, which a hostile file may bring down alone.
 
-The decoders are C libraries, and the files come from anywhere: one may crash them, fill the memory
-or keep them busy for hours. So a few small processes decode, each with limits that the kernel
-keeps, and are started again when they die. They also decode while the model computes.
+The decoders are C libraries, and the files come from anywhere: one may crash them, fill the memory,
+keep them busy for hours or take them over. So a few small processes (`landmark.extraction.decoder`)
+decode, and are started again when they die. They also decode while the model computes.
 
-A decoder is this module run as a program. It imports neither TensorFlow nor Airflow, gets no
-environment in which a password could stand, and ends when its parent does: its input ends then.
+No answer is believed that `decode_image` could not have given, and none is waited for for ever.
 """
 
 from __future__ import annotations
 
+import logging
 import os
-import resource
+import select
 import signal
-import struct
 import subprocess
 import sys
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 import numpy as np
-from PIL import AvifImagePlugin
 
-from landmark.errors import UnusableImage
-from landmark.extraction.decoding import MAX_PIXELS, DecodedImage, decode_image
+from landmark.errors import UnusableImage, in_one_line
+from landmark.extraction.decoder import (
+    ANSWER,
+    MEMORY_LIMIT_MB,
+    OUT_OF_MEMORY,
+    PIXELS,
+    REFUSAL,
+    REQUEST,
+)
+from landmark.extraction.decoding import (
+    MAX_PIXELS,
+    MIN_SIDE_PX,
+    DecodedImage,
+    reduced_size,
+)
 
-# Of each decoder; enough for what `images.MAX_PIXELS` allows, in all but the hungriest formats.
-MEMORY_LIMIT_MB = 1_000
+logger = logging.getLogger(__name__)
+
 # A hundred megapixels take a few seconds.
 TIME_LIMIT_S = 30.0
+# Beyond it, for the way there and back; then the parent ends a decoder whose own alarm did not.
+GRACE_S = 10.0
+START_LIMIT_S = 120.0
 # A decoder keeps up with several models on CPUs.
 DECODERS = min(4, os.cpu_count() or 1)
 
-_READY = b"decoder\n"
-_OUT_OF_MEMORY = 77  # an exit status that Python and the shell do not use
-_PIXELS, _REFUSAL = b"P", b"R"
-_REQUEST = struct.Struct("<dQQQ")  # seconds, longest side, bytes of the name and of the file
-_ANSWER = struct.Struct("<cQQQQ")  # kind; width, height, rows, columns; or bytes of the reason
+_PROGRAM = ("-m", "landmark.extraction.decoder")
+_MAX_TEXT_BYTES = 20_000  # a name has some 1,100 at most, a reason 200; some become three
+_FALSE_ANSWER = 78  # as if it were an exit status
 
 
 def decode_isolated(
@@ -88,8 +101,10 @@ class _DecoderEnded(Exception):
         self.status = status
 
     def reason(self, time_limit_s: float) -> str:
-        if self.status == _OUT_OF_MEMORY:
+        if self.status == OUT_OF_MEMORY:
             return f"needs more than {MEMORY_LIMIT_MB:,} MB to be decoded; reduce it"
+        if self.status == _FALSE_ANSWER:
+            return "takes over the decoder, whose answer is false; distrust this file"
         if self.status == -signal.SIGALRM:
             return f"takes more than {time_limit_s:g} s to be decoded; save it anew as JPEG"
         if self.status == -signal.SIGKILL:
@@ -97,6 +112,10 @@ class _DecoderEnded(Exception):
         with suppress(ValueError):
             return f"crashes the decoder ({signal.Signals(-self.status).name}); save it anew"
         return f"crashes the decoder (exit status {self.status}); save it anew"
+
+
+class _NotBelieved(Exception):
+    """An answer that no decoder of ours gives."""
 
 
 class _Decoder:
@@ -114,7 +133,7 @@ class _Decoder:
             if name in os.environ:
                 environment[name] = os.environ[name]
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "landmark.extraction.sandbox"],
+            [sys.executable, *_PROGRAM],
             bufsize=0,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -124,11 +143,16 @@ class _Decoder:
         )
         assert self._process.stdin and self._process.stdout
         self._requests, self._answers = self._process.stdin, self._process.stdout
-        greeting = bytearray(len(_READY))
+        os.set_blocking(self._requests.fileno(), False)
         try:
-            self._read(memoryview(greeting))
+            deadline = time.monotonic() + START_LIMIT_S
+            _, lacking_bytes, *_ = self._read_header(deadline)
+            _tell_once(self._read_text(lacking_bytes, deadline))
         except _DecoderEnded as ended:
             raise OSError(f"no decoder can be started: exit status {ended.status}") from None
+        except TimeoutError:
+            self.kill(at_once=True)
+            raise OSError(f"no decoder starts within {START_LIMIT_S:g} s") from None
         except BaseException:
             self.kill()
             raise
@@ -136,27 +160,52 @@ class _Decoder:
     def decode(self, data: bytes, name: str, max_size_px: int, time_limit_s: float) -> DecodedImage:
         """The image, or `UnusableImage`, or `_DecoderEnded`."""
         called = name.encode("utf-8", "surrogatepass")
+        deadline = time.monotonic() + time_limit_s + GRACE_S
         try:
-            self._write(_REQUEST.pack(time_limit_s, max_size_px, len(called), len(data)))
-            self._write(called)
-            self._write(data)
+            self._write(REQUEST.pack(time_limit_s, max_size_px, len(called), len(data)), deadline)
+            self._write(called, deadline)
+            self._write(data, deadline)
+            return self._read_image(name, max_size_px, deadline)
         except BrokenPipeError:
             raise _DecoderEnded(self.kill()) from None
-        answer = bytearray(_ANSWER.size)
-        self._read(memoryview(answer))
-        kind, width, height, rows, columns = _ANSWER.unpack(answer)
-        if kind == _REFUSAL:
-            reason = bytearray(width)
-            self._read(memoryview(reason))
-            raise UnusableImage(reason.decode("utf-8", "replace"))
-        if max(rows, columns) > max_size_px or rows * columns > MAX_PIXELS:
-            raise _DecoderEnded(self.kill())  # no answer of ours: it has been taken over
+        except TimeoutError:
+            self.kill(at_once=True)
+            raise _DecoderEnded(-signal.SIGALRM) from None  # as its alarm should have
+        except _NotBelieved:
+            self.kill(at_once=True)
+            logger.warning("%s: a decoder answered what is false, and was ended", in_one_line(name))
+            raise _DecoderEnded(_FALSE_ANSWER) from None
+
+    def _read_image(self, name: str, max_size_px: int, deadline: float) -> DecodedImage:
+        kind, width, height, rows, columns = self._read_header(deadline)
+        if kind == REFUSAL:
+            reason = self._read_text(width, deadline)
+            if not reason.startswith(in_one_line(f"{name}: ")):
+                raise _NotBelieved
+            raise UnusableImage(reason)
+        if kind != PIXELS or not _may_be(width, height, rows, columns, max_size_px):
+            raise _NotBelieved
         pixels = np.empty((rows, columns, 3), np.uint8)
-        self._read(pixels.data.cast("B"))
+        self._read(pixels.data.cast("B"), deadline)
         return DecodedImage(pixels, width, height)
 
-    def kill(self) -> int:
+    def _read_header(self, deadline: float) -> tuple[bytes, int, int, int, int]:
+        answer = bytearray(ANSWER.size)
+        self._read(memoryview(answer), deadline)
+        kind, width, height, rows, columns = ANSWER.unpack(answer)
+        return kind, width, height, rows, columns
+
+    def _read_text(self, size: int, deadline: float) -> str:
+        if size > _MAX_TEXT_BYTES:
+            raise _NotBelieved
+        text = bytearray(size)
+        self._read(memoryview(text), deadline)
+        return text.decode("utf-8", "replace")
+
+    def kill(self, at_once: bool = False) -> int:
         """End it, if it has not ended; return its exit status."""
+        if at_once:
+            self._process.kill()
         for pipe in (self._requests, self._answers):
             pipe.close()
         # It ends by its limits, or of its own since its input has ended; what hangs is killed.
@@ -166,17 +215,50 @@ class _Decoder:
             self._process.kill()
             return self._process.wait()
 
-    def _write(self, content: bytes) -> None:
+    def _write(self, content: bytes, deadline: float) -> None:
         rest = memoryview(content)
         while rest:
-            rest = rest[self._requests.write(rest) :]
+            _wait_for(self._requests, select.POLLOUT, deadline)
+            rest = rest[self._requests.write(rest) or 0 :]  # None where it takes nothing after all
 
-    def _read(self, into: memoryview) -> None:
+    def _read(self, into: memoryview, deadline: float) -> None:
         while into:
+            _wait_for(self._answers, select.POLLIN, deadline)
             count = self._answers.readinto(into)  # type: ignore[attr-defined]
             if not count:
                 raise _DecoderEnded(self.kill())
             into = into[count:]
+
+
+def _wait_for(pipe: IO[bytes], event: int, deadline: float) -> None:
+    poll = select.poll()
+    poll.register(pipe, event)
+    left_s = deadline - time.monotonic()
+    if left_s <= 0 or not poll.poll(left_s * 1000):
+        raise TimeoutError
+
+
+def _may_be(width: int, height: int, rows: int, columns: int, max_size_px: int) -> bool:
+    """Whether `decode_image` can give an image of this size with so many pixels."""
+    return (
+        min(width, height) >= MIN_SIDE_PX
+        and max(width, height) <= MAX_PIXELS // MIN_SIDE_PX
+        and (columns, rows) == reduced_size(width, height, max_size_px)
+        and rows * columns <= MAX_PIXELS
+    )
+
+
+_told: set[str] = set()
+
+
+def _tell_once(lacking: str) -> None:
+    if lacking and lacking not in _told:
+        _told.add(lacking)
+        logger.warning(
+            "decoders of images are confined less than they should be, since this platform lacks: "
+            "%s; see docs/security.md",
+            lacking,
+        )
 
 
 _slots = threading.Semaphore(DECODERS)
@@ -191,68 +273,3 @@ def _forget_decoders() -> None:
 
 
 os.register_at_fork(after_in_child=_forget_decoders)
-
-
-def _limit_this_process() -> None:
-    # Where memory runs out, the kernel shall take a decoder rather than the task.
-    with suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("1000")
-    limits = {
-        resource.RLIMIT_DATA: MEMORY_LIMIT_MB * 1_000_000,  # memory, without pages of libraries
-        resource.RLIMIT_FSIZE: 0,
-        resource.RLIMIT_CORE: 0,
-    }
-    for limit, value in limits.items():
-        with suppress(ValueError, OSError):  # stricter already
-            resource.setrlimit(limit, (value, value))
-    AvifImagePlugin.DEFAULT_MAX_THREADS = 1
-    # The kernel ends a decoder that is not done in time, whatever it is doing.
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGALRM])
-
-
-def _answer(request: BinaryIO, answers: BinaryIO) -> bool:
-    """Decode one file; False where there is none any more."""
-    header = request.read(_REQUEST.size)
-    if len(header) < _REQUEST.size:
-        return False
-    time_limit_s, max_size_px, name_bytes, data_bytes = _REQUEST.unpack(header)
-    name = request.read(name_bytes).decode("utf-8", "surrogatepass")
-    data = request.read(data_bytes)
-    if len(data) < data_bytes:
-        return False
-    signal.setitimer(signal.ITIMER_REAL, time_limit_s)
-    try:
-        image = decode_image(data, name, max_size_px)
-    except UnusableImage as error:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        reason = str(error).encode("utf-8", "replace")
-        answers.write(_ANSWER.pack(_REFUSAL, len(reason), 0, 0, 0) + reason)
-    except MemoryError:
-        os._exit(_OUT_OF_MEMORY)  # nobody knows what state the libraries are in
-    else:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        rows, columns = image.pixels.shape[:2]
-        answers.write(_ANSWER.pack(_PIXELS, image.width, image.height, rows, columns))
-        answers.write(image.pixels.data.cast("B"))
-    answers.flush()
-    return True
-
-
-def _serve() -> None:
-    """Decode what comes in, until the input ends."""
-    _limit_this_process()
-    requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
-    nothing = os.open(os.devnull, os.O_RDWR)
-    answers.write(_READY)
-    answers.flush()
-    for stream in range(3):  # libraries write what they like; errors of the start were told
-        os.dup2(nothing, stream)
-    with suppress(BrokenPipeError):
-        while _answer(requests, answers):
-            pass
-    os._exit(0)  # a buffer that cannot be written any more would be an error
-
-
-if __name__ == "__main__":
-    _serve()
