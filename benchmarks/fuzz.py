@@ -53,7 +53,13 @@ logger = logging.getLogger("landmark.fuzz")
 
 SIDE_PX = 64
 # Reasons of `extraction.sandbox` for the end of a decoder; no file of a few KB may cause it.
-ENDED = ("crashes the decoder", "takes more than", "the decoder was killed", "needs more than", "takes over")
+ENDED = (
+    "crashes the decoder",
+    "takes more than",
+    "the decoder was killed",
+    "needs more than",
+    "takes over",
+)
 
 
 @dataclass(frozen=True)

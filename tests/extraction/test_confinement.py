@@ -132,8 +132,9 @@ def attack(what: str) -> str:
     return f"{PARENT}NUMBERS = {NUMBERS}\n{ATTACKS[what]}\nsay('done')"
 
 
-def test_a_decoder_that_is_taken_over_reaches_nothing(taken_over):
-    run = taken_over()
+@pytest.mark.parametrize("how", [(), ("same-user",)], ids=["all layers", "the filter alone"])
+def test_a_decoder_that_is_taken_over_reaches_nothing(how, taken_over):
+    run = taken_over(*how)
     said = {what: run(attack(what)) for what in ATTACKS}
     assert {what: text for what, text in said.items() if not text.startswith(REFUSED)} == {}
     assert len(sandbox._idle) == 1  # and lives on

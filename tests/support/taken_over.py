@@ -64,6 +64,8 @@ def run(request, answers) -> bool:
 if __name__ == "__main__":
     if "unconfined" in sys.argv:
         decoder.confine_this_process = list
+    if "same-user" in sys.argv:
+        confinement._leave_root = bool  # does nothing
     if "unknown-machine" in sys.argv:
         confinement.MACHINES.clear()
     decoder._answer = run
