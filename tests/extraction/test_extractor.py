@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
@@ -13,6 +14,7 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -403,6 +405,47 @@ def test_a_silent_host_is_given_up(tmp_path, monkeypatch):
         with pytest.raises(LandmarkError, match=r"no answer|timed out"):
             load_extractor(config(handle))
     assert socket.getdefaulttimeout() is None
+
+
+@pytest.fixture
+def fetched_model(tmp_path, monkeypatch):
+    """A model behind an address, and the folder that TF-Hub keeps its files in."""
+    monkeypatch.setenv("TFHUB_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.delenv("http_proxy", raising=False)
+    archive = shutil.make_archive(
+        str(tmp_path / "toy"), "gztar", models.save_fetched_model(tmp_path / "model")
+    )
+
+    class Hub(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(Path(archive).read_bytes())
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Hub) as server:
+        threading.Thread(target=server.serve_forever).start()
+        handle = f"http://127.0.0.1:{server.server_port}/delf/1"
+        yield handle, tmp_path / "cache" / hashlib.sha1(handle.encode()).hexdigest()
+        server.shutdown()
+
+
+@pytest.mark.parametrize("cleaned", ["saved_model.pb", "variables/variables.index"])
+def test_a_model_whose_cached_files_were_cleaned_is_fetched_again(cleaned, fetched_model):
+    handle, cached = fetched_model
+    extraction._load_saved_model(handle, None)
+    (cached / cleaned).unlink()
+    extraction._load_saved_model(handle, None)
+    assert (cached / cleaned).exists()
+
+
+def test_the_lock_of_a_download_that_died_is_taken_over(fetched_model, monkeypatch):
+    assert 2 * (extraction.HUB_LOCK_TIMEOUT_S + 5) < 60  # two looks, which lie 5 s apart
+    monkeypatch.setattr(extraction, "HUB_LOCK_TIMEOUT_S", 0.1)
+    handle, cached = fetched_model
+    cached.parent.mkdir()
+    cached.with_name(cached.name + ".lock").write_text("host.4194304.0123456789abcdef")
+    extraction._load_saved_model(handle, None)
+    assert (cached / "saved_model.pb").exists()
 
 
 def test_an_image_that_the_model_refuses_is_the_images_fault(folder):

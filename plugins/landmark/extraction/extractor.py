@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import shutil
 import socket
 import threading
 import urllib.error
@@ -11,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,11 +32,16 @@ from landmark.extraction.sandbox import decode_isolated
 from landmark.extraction.signatures import Network, RawFeatures, find_network
 from landmark.features import LocalFeatures
 
+logger = logging.getLogger(__name__)
+
 # Descriptors longer than this are raw feature maps (DELF: 1024), not meant to be compared.
 MAX_DESCRIPTOR_DIMENSIONS = 512
 # For each connection and each read while a model is fetched. With two addresses of the host and
 # a look-up of its name an unreachable hub is told after less than a minute.
 HUB_TIMEOUT_S = 20.0
+# A lock of a download without progress is taken over at the second look of TF-Hub; its own takes
+# 20 minutes. A download that was slow and not dead is then done twice, each in a folder of its own.
+HUB_LOCK_TIMEOUT_S = 20.0
 
 _loading = threading.Lock()
 # Two graphs at once end in segmentation faults where TensorFlow 2.21 uses a processor's matrix
@@ -191,6 +199,7 @@ def _load_saved_model(handle: str, threads: int | None) -> Any:
     warnings.filterwarnings("ignore", "pkg_resources is deprecated", UserWarning)
     import tensorflow as tf
     import tensorflow_hub as hub
+    from tensorflow_hub import compressed_module_resolver
 
     with suppress(RuntimeError):  # TensorFlow runs already
         # As of two graphs at once: two convolutions of one, such as of two scales.
@@ -199,9 +208,19 @@ def _load_saved_model(handle: str, threads: int | None) -> Any:
     for gpu in tf.config.list_physical_devices("GPU"):
         with suppress(RuntimeError):  # set up by someone else already
             tf.config.experimental.set_memory_growth(gpu, True)
+    compressed_module_resolver.LOCK_FILE_TIMEOUT_SEC = HUB_LOCK_TIMEOUT_S
     try:
         with _socket_timeout(HUB_TIMEOUT_S):
-            return hub.load(handle)
+            path = Path(hub.resolve(handle))
+            try:
+                return hub.load(handle)
+            except (OSError, ValueError, tf.errors.OpError):
+                if not handle.startswith(("http://", "https://")) or not path.is_dir():
+                    raise
+                # Its cache lies where temporary files are cleaned, file by file: fetched again.
+                logger.warning("model %s: its cached files in %s are damaged", handle, path)
+                shutil.rmtree(path)
+                return hub.load(handle)
     except (OSError, ValueError, tf.errors.OpError) as error:
         raise LandmarkError(
             f"model {handle}: cannot be loaded ({_cause(error)}); set LANDMARK_MODEL to the path "
