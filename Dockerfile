@@ -6,9 +6,9 @@ RUN useradd --uid 50000 --create-home landmark \
     && chown -R landmark:landmark /data
 
 WORKDIR /opt/landmark
-COPY requirements.txt requirements-kubernetes.txt ./
-RUN pip install --no-cache-dir uv==0.13.9 \
-    && uv pip install --system --no-cache --compile-bytecode \
+COPY requirements.txt requirements-kubernetes.txt requirements-uv.txt ./
+RUN pip install --no-cache-dir --require-hashes -r requirements-uv.txt \
+    && uv pip install --system --no-cache --compile-bytecode --require-hashes \
         -r requirements.txt -r requirements-kubernetes.txt
 
 COPY dags dags

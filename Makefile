@@ -1,7 +1,7 @@
 # From nothing but make and a Python 3.10 to 3.13: every target first makes .venv with what it needs.
 # PYTHON=/path/to/python chooses the interpreter, LANDMARK_STATE the folder of the stack's data.
 
-UV_VERSION := 0.13.9
+UV := $(shell sed -n "s/^uv==\([0-9.]*\).*/\1/p" requirements-uv.txt)
 FITS := import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))
 CANDIDATES := python3.13 python3.12 python3.11 python3.10 python3
 # The first that can also make a venv; failing that, the first that fits, for its error message.
@@ -58,7 +58,8 @@ lint: .venv/.installed-dev ## ruff, mypy, a scan for secrets, and a look at dock
 	@$(call install,requirements-kubernetes.txt)
 	@$(call install,requirements-dev.txt)
 
-# uv takes under a minute where pip takes three; pip knows mirrors that only pip.conf names.
+# uv takes under a minute where pip takes three; pip knows mirrors that only pip.conf names. Both
+# refuse a file that is not, byte for byte, what was pinned.
 define install
 	begin=$$(date +%s); \
 	if ! $(VENV) -c "$(FITS)" 2>/dev/null; then \
@@ -68,12 +69,12 @@ define install
 	    echo "error: $(PYTHON) cannot make virtual environments; on Debian or Ubuntu: apt-get install python3-venv" >&2; exit 1; fi; \
 	  echo "making .venv with $(PYTHON)"; \
 	  "$(PYTHON)" -m venv --clear .venv || exit; fi; \
-	$(VENV) -m uv --version 2>/dev/null | grep -q "$(UV_VERSION)" || \
-	  $(VENV) -m pip install -q --disable-pip-version-check uv==$(UV_VERSION) || exit; \
+	$(VENV) -m uv --version 2>/dev/null | grep -qF "uv $(UV) " || \
+	  $(VENV) -m pip install -q --disable-pip-version-check --require-hashes -r requirements-uv.txt || exit; \
 	echo "installing $$(grep -c '==' $(1)) packages of $(1)"; \
-	$(VENV) -m uv pip install -q --python $(VENV) -r $(1) || \
+	$(VENV) -m uv pip install -q --python $(VENV) --require-hashes -r $(1) || \
 	  { echo "uv could not; trying pip, which takes some minutes"; \
-	    $(VENV) -m pip install -q --disable-pip-version-check -r $(1); } || exit; \
+	    $(VENV) -m pip install -q --disable-pip-version-check --require-hashes -r $(1); } || exit; \
 	touch $@; \
 	echo "installed in $$(($$(date +%s) - begin)) s"
 endef

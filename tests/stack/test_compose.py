@@ -120,8 +120,21 @@ def test_secrets_have_no_default() -> None:
 
 def test_airflow_is_the_one_we_pin() -> None:
     pins = (REPOSITORY / "requirements.txt").read_text()
-    assert "\napache-airflow==3.3.2\n" in pins
+    assert "\napache-airflow==3.3.2 \\\n" in pins
     assert "-r requirements.txt" in (REPOSITORY / "Dockerfile").read_text()
+
+
+@pytest.mark.parametrize("file", sorted(REPOSITORY.glob("requirements*.txt")), ids=str)
+def test_every_pin_carries_the_hashes_of_its_files(file: Path) -> None:
+    pins = [block for block in re.split(r"\n(?=\S)", file.read_text()) if "==" in block]
+    assert pins and all(re.search(r"--hash=sha256:[0-9a-f]{64}", pin) for pin in pins)
+
+
+@pytest.mark.parametrize("name", ["Makefile", "Dockerfile"])
+def test_every_installation_checks_the_hashes(name: str) -> None:
+    text = re.sub(r"\\\n\s*", " ", (REPOSITORY / name).read_text())
+    installs = re.findall(r"pip install [^|;&]*", text)
+    assert len(installs) >= 2 and all("--require-hashes" in install for install in installs)
 
 
 def test_docker_compose_accepts_it(tmp_path: Path) -> None:
