@@ -24,19 +24,18 @@ again.
 
 from __future__ import annotations
 
-import os
 import time
 from datetime import datetime, timedelta
 from typing import Any
 
 from airflow.sdk import Asset, Param, TriggerRule, dag, task
 
-from landmark_airflow import RunLink
+from landmark_airflow import RunLink, batches_at_once
 
 LANDMARKS = Asset("landmarks")
 
 # They share the cores: one on each is faster than one on all of them. `make up` sets how many.
-BATCHES_AT_ONCE = int(os.environ.get("LANDMARK_BATCHES_AT_ONCE", "2"))
+BATCHES_AT_ONCE = batches_at_once()
 
 
 @dag(

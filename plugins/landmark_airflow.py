@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,8 +19,20 @@ if TYPE_CHECKING:
     from landmark.storage.database import Database
 
 
+logger = logging.getLogger(__name__)
+
 #: The tab that our plugin adds to a run's page, as it stands in the tab's address.
 RUN_TAB = "landmark-run"
+
+DEFAULT_BATCHES_AT_ONCE = 2
+#: How S3 is spoken to, except for what the connection says: what AWS, rclone and others understand.
+#: With botocore's own defaults a server that knows no checksums keeps their frames as content, and
+#: a server without wildcards in its name is asked for at an address that nobody has.
+S3_CONFIG: dict[str, Any] = {
+    "s3": {"addressing_style": "path"},
+    "request_checksum_calculation": "when_required",
+    "response_checksum_validation": "when_required",
+}
 
 
 class Landmark(NamedTuple):
@@ -77,9 +91,23 @@ def connect() -> Landmark:
     return Landmark(
         settings=settings,
         database=Database(_conninfo(settings.postgres_conn_id)),
-        # What the connection says of retries wins.
-        s3=hook.get_client_type(config=Config(retries=RETRIES).merge(hook.config)),
+        s3=hook.get_client_type(config=Config(retries=RETRIES, **S3_CONFIG).merge(hook.config)),
     )
+
+
+def batches_at_once() -> int:
+    """`LANDMARK_BATCHES_AT_ONCE`; what is no number of batches must not cost us the DAG."""
+    asked = os.environ.get("LANDMARK_BATCHES_AT_ONCE")
+    if asked is None:
+        return DEFAULT_BATCHES_AT_ONCE
+    if asked.strip().isdecimal() and int(asked) > 0:
+        return int(asked)
+    logger.warning(
+        "LANDMARK_BATCHES_AT_ONCE=%s: no number of batches; taking %d; set 1 or more",
+        asked,
+        DEFAULT_BATCHES_AT_ONCE,
+    )
+    return DEFAULT_BATCHES_AT_ONCE
 
 
 def worker_database(settings: Settings) -> Database | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -23,6 +24,51 @@ def dags(airflow):
     bag = DagBag(str(REPOSITORY / "dags"))
     assert bag.import_errors == {}
     return bag.dags
+
+
+# ---- connections, and settings that are read when a DAG is parsed -------------------------------
+
+
+def test_the_plain_connection_writes_what_is_read(airflow, s3):
+    from landmark_airflow import connect
+
+    ours = connect().s3
+    body = b'{"searches": []}' * 99
+    ours.put_object(Bucket="landmark", Key="plain/bytes.json", Body=body)
+    ours.upload_fileobj(io.BytesIO(body), "landmark", "plain/stream.json")
+    for key in ("plain/bytes.json", "plain/stream.json"):
+        assert ours.get_object(Bucket="landmark", Key=key)["Body"].read() == body
+        assert s3.get_object(Bucket="landmark", Key=key)["Body"].read() == body
+
+
+def test_what_a_connection_says_of_its_client_wins(airflow, monkeypatch):
+    from landmark_airflow import connect
+
+    asked = {
+        "s3": {"addressing_style": "virtual"},
+        "request_checksum_calculation": "when_supported",
+    }
+    connection = {"conn_type": "aws", "extra": {"config_kwargs": asked}}
+    monkeypatch.setenv("AIRFLOW_CONN_LANDMARK_S3", json.dumps(connection))
+    config = connect().s3.meta.config
+    assert config.s3["addressing_style"] == "virtual"
+    assert config.request_checksum_calculation == "when_supported"
+    assert config.response_checksum_validation == "when_required"
+
+
+@pytest.mark.parametrize("asked", ["", "abc", "0", "-1", "1.5", "²"])
+def test_what_is_no_number_of_batches_is_told_and_the_dag_is_there(
+    airflow, asked, monkeypatch, caplog
+):
+    from airflow.dag_processing.dagbag import DagBag
+
+    monkeypatch.setenv("LANDMARK_BATCHES_AT_ONCE", asked)
+    bag = DagBag(str(REPOSITORY / "dags"))
+    assert bag.import_errors == {}
+    batches = bag.dags["landmark_index"].get_task("extract_batch")
+    assert batches.max_active_tis_per_dagrun == 2
+    (line,) = [line for line in caplog.messages if line.startswith("LANDMARK_BATCHES_AT_ONCE=")]
+    assert line.endswith("taking 2; set 1 or more")
 
 
 # ---- what every DAG keeps to --------------------------------------------------------------------
