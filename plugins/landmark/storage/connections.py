@@ -2,6 +2,9 @@
 
 psycopg's pool is for servers: where Postgres refuses, its users wait and are told of a time-out
 instead of the reason.
+
+Each transaction says what it relies on, for its own length: what the server, the database or the
+role set differs, and a pooler may give each transaction another session.
 """
 
 from __future__ import annotations
@@ -11,14 +14,28 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import psycopg
+from psycopg import sql
+
+from landmark.errors import LandmarkError
 
 # Of this process, one for each thread that extracts; more at once are made and closed again.
 MOST_IDLE = 8
 # Beyond it a firewall may have forgotten the connection without telling.
 LONGEST_IDLE_S = 60.0
+
+# Dates as psycopg reads them. Each of our tasks has a time limit of its own: a listing may take
+# longer than a server lets others' statements or transactions take.
+SETTINGS = {
+    "DateStyle": "ISO, MDY",
+    "bytea_output": "hex",
+    "statement_timeout": "0",
+    "lock_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+}
+SINCE_17 = {"transaction_timeout": "0"}
 
 
 class _Idle(NamedTuple):
@@ -32,12 +49,48 @@ _idle: list[_Idle] = []
 _lock = threading.Lock()
 
 
+def open_connection(conninfo: str, **options: Any) -> psycopg.Connection[Any]:
+    """A new connection, which speaks UTF-8 and keeps no statements in the server.
+
+    What is kept there is another client's behind a pooler that deals out transactions.
+
+    Raises
+    ------
+    LandmarkError
+        If the database cannot hold every path.
+    """
+    options = {"application_name": "landmark", "prepare_threshold": None, **options}
+    connection = psycopg.connect(conninfo, client_encoding="UTF8", **options)
+    encoding = connection.info.parameter_status("server_encoding")
+    if encoding != "UTF8":
+        name = connection.info.dbname
+        connection.close()
+        raise LandmarkError(
+            f"database {name}: its encoding is {encoding}, which cannot hold every path; make "
+            f"another by CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0, and name that one"
+        )
+    return connection
+
+
+def pin(connection: psycopg.Connection[Any], scope: Literal["LOCAL", "SESSION"] = "LOCAL") -> None:
+    """Let a transaction that has begun, or a session, not depend on the server's settings."""
+    known = {**SETTINGS, **(SINCE_17 if connection.info.server_version >= 170_000 else {})}
+    # One message; and no SELECT, after which a transaction takes no snapshot of another's.
+    connection.execute(
+        sql.SQL("; ").join(
+            sql.SQL("SET {} {} TO {}").format(sql.SQL(scope), sql.Identifier(name), value)
+            for name, value in known.items()
+        )
+    )
+
+
 @contextmanager
 def connect(conninfo: str) -> Iterator[psycopg.Connection[Any]]:
     """One connection, one transaction: committed at the end, rolled back on an error."""
-    connection = _take(conninfo) or psycopg.connect(conninfo, application_name="landmark")
+    connection = _take(conninfo) or open_connection(conninfo)
     try:
         with connection.transaction():
+            pin(connection)
             yield connection
     except BaseException:
         connection.close()

@@ -16,7 +16,7 @@ from psycopg.rows import class_row
 from typing_extensions import LiteralString
 
 from landmark.errors import LandmarkError
-from landmark.storage.connections import connect
+from landmark.storage.connections import connect, open_connection, pin
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +28,8 @@ SQL = Path(__file__).resolve().parents[3] / "include" / "sql"
 # that keep them from other work.
 MIGRATION_LOCK = 0x6C616E64
 LOCK_POLL_S = 2.0
+# Its searches of an index go on until they have as many images as were asked for.
+PGVECTOR = (0, 8)
 
 
 @dataclass(frozen=True)
@@ -62,16 +64,14 @@ class Database:
             two times.
         """
         # Nothing passes through this connection while others read, which firewalls take amiss.
-        connection = psycopg.connect(
+        connection = open_connection(
             self.conninfo, application_name="landmark snapshot", keepalives_idle=60
         )
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         connection.read_only = True
         with connection:
-            row = connection.execute(
-                "SELECT pg_export_snapshot(),"
-                " set_config('idle_in_transaction_session_timeout', '0', true)"
-            ).fetchone()
+            pin(connection)
+            row = connection.execute("SELECT pg_export_snapshot()").fetchone()
             assert row is not None
             yield replace(self, snapshot=row[0])
             connection.execute("SELECT")
@@ -105,7 +105,8 @@ class Database:
     def as_owner(self) -> Iterator[psycopg.Connection[Any]]:
         """A connection for what only the tables' owner may do, each statement by itself."""
         try:
-            with psycopg.connect(self.conninfo, autocommit=True) as connection:
+            with open_connection(self.conninfo, autocommit=True) as connection:
+                pin(connection, "SESSION")
                 yield connection
         except psycopg.errors.InsufficientPrivilege as error:
             raise LandmarkError(
@@ -135,11 +136,14 @@ class Database:
         """
         files = {int(path.name.split("_")[0]): path for path in sorted(SQL.glob("[0-9]*.sql"))}
         wanted = [number for number in files if last is None or number <= last]
-        if not set(wanted) - self._applied():
-            return []
+        with self.connect() as connection:
+            _check_pgvector(connection)
+            if not set(wanted) - _applied(connection):
+                return []
         names = []
         try:
-            with psycopg.connect(self.conninfo, application_name="landmark") as connection:
+            with open_connection(self.conninfo) as connection:
+                pin(connection)
                 connection.execute("SELECT pg_advisory_xact_lock(%s)", [MIGRATION_LOCK])
                 connection.execute(
                     "CREATE TABLE IF NOT EXISTS landmark_migrations ("
@@ -164,25 +168,66 @@ class Database:
             ) from None
         return names
 
-    def _applied(self) -> set[int]:
-        with self.connect() as connection:
-            row = connection.execute("SELECT to_regclass('landmark_migrations')").fetchone()
-            return _applied(connection) if row != (None,) else set()
-
     @contextmanager
     def alone(self, work: str) -> Iterator[None]:
-        """Wait until no other process is at work of this name; whoever dies lets go of it."""
-        with psycopg.connect(self.conninfo, autocommit=True) as connection:
-            # Waiting inside Postgres would keep an index from being built concurrently.
-            lock = "SELECT pg_try_advisory_lock(%s, hashtext(%s))"
+        """Wait until no other process is at work of this name; whoever dies lets go of it.
+
+        Raises
+        ------
+        psycopg.OperationalError
+            At the end, if the lock was lost meanwhile: another may have been at work, too.
+        """
+        # The lock is a transaction's, not a session's: a pooler may give a session to another.
+        # Without a snapshot, which Postgres would wait for to build an index concurrently; so
+        # that waiting happens here and not inside of Postgres.
+        lock = "SELECT pg_try_advisory_xact_lock(%s, hashtext(%s))"
+        with open_connection(self.conninfo, keepalives_idle=60) as connection:
+            pin(connection)
             while connection.execute(lock, [MIGRATION_LOCK, work]).fetchone() != (True,):
+                connection.rollback()
                 logger.info("waiting for another process: %s", work)
                 time.sleep(LOCK_POLL_S)
+                pin(connection)
             yield
+            connection.execute("SELECT")
 
 
 def _applied(connection: psycopg.Connection[Any]) -> set[int]:
+    if connection.execute("SELECT to_regclass('landmark_migrations')").fetchone() == (None,):
+        return set()
     return {number for (number,) in connection.execute("SELECT number FROM landmark_migrations")}
+
+
+def _check_pgvector(connection: psycopg.Connection[Any]) -> None:
+    """Refuse a pgvector that is not there, is too old, or is not found, with what to run."""
+    row = connection.execute(
+        "SELECT extversion, default_version, extnamespace::regnamespace::text,"
+        " to_regtype('halfvec') IS NOT NULL, current_setting('search_path'), current_database()"
+        " FROM (VALUES ('vector')) AS wanted(name)"
+        " LEFT JOIN pg_available_extensions USING (name)"
+        " LEFT JOIN pg_extension ON extname = wanted.name"
+    ).fetchone()
+    assert row is not None
+    installed, available, schema, found, search_path, database = row
+    if _version(installed or available) < PGVECTOR:
+        version, wanted = installed or available, ".".join(map(str, PGVECTOR))
+        reason = f"is {version}, older than {wanted}" if version else "is not on the server"
+        remedy = f"install pgvector {wanted} or newer there"
+        if installed:
+            update = "run ALTER EXTENSION vector UPDATE as a superuser"
+            remedy = update if _version(available) >= PGVECTOR else f"{remedy}, then {update}"
+        raise LandmarkError(f"database {database}: pgvector {reason}; {remedy}")
+    if installed and not found:
+        raise LandmarkError(
+            f"database {database}: pgvector {installed} is in the schema {schema}, which is not on "
+            f"this role's search_path ({search_path}) or closed to it; run "
+            f'ALTER DATABASE "{database}" SET search_path = {search_path}, {schema} as its owner, '
+            f"and include/sql/admin/roles.sql"
+        )
+
+
+def _version(text: str | None) -> tuple[int, ...]:
+    return tuple(int(part) for part in (text or "0").split(".")[:2] if part.isdecimal())
 
 
 def _lacks_right(error: psycopg.errors.InsufficientPrivilege) -> LandmarkError:

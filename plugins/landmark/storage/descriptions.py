@@ -13,7 +13,7 @@ from typing_extensions import LiteralString
 
 from landmark.storage.aggregations import Description
 from landmark.storage.database import Database
-from landmark.storage.images import as_array
+from landmark.storage.images import as_array, warn_damaged
 
 
 def described_by(
@@ -24,20 +24,20 @@ def described_by(
     Returns
     -------
     list of tuple
-        Id, etag, and descriptors float16 [n, d] of each, by id.
+        Id, etag, and descriptors float16 [n, d] of each, by id; of a damaged row none.
     """
     where, values = _described_by(model, aggregation)
     with database.connect() as connection:
         rows = (
             connection.cursor(binary=True)
             .execute(
-                "SELECT id, etag, n_features, descriptors FROM landmarks"  # noqa: S608
+                "SELECT id, etag, n_features, descriptors, image_path FROM landmarks"  # noqa: S608
                 f" WHERE {where} AND id > %(after)s ORDER BY id LIMIT %(images)s",
                 {**values, "after": after_id, "images": images},
             )
             .fetchall()
         )
-    return [(row[0], row[1], as_array(row[3], "<f2", row[2])) for row in rows]
+    return [(number, etag, _descriptors(path, data, n)) for number, etag, n, data, path in rows]
 
 
 def undescribed_ids(database: Database, model: str, images: int) -> list[int]:
@@ -130,6 +130,14 @@ def read_sketches(database: Database, ids: Sequence[int]) -> dict[int, bytes]:
             [list(ids)],
         )
         return dict(rows)
+
+
+def _descriptors(image_path: str, data: bytes, n: int) -> NDArray[np.float16]:
+    try:
+        return as_array(data, "<f2", n)
+    except ValueError as error:
+        warn_damaged(image_path, error)
+        return np.empty((0, 1), np.float16)
 
 
 def _described_by(model: str, aggregation: int | None) -> tuple[LiteralString, dict[str, Any]]:

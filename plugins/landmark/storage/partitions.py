@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landmark.storage.database import Database
-from landmark.storage.images import as_array
+from landmark.storage.images import as_array, warn_damaged
 from landmark.storage.row_cache import RowCache
 
 # Of what `read_partition` selects.
@@ -96,7 +96,7 @@ def read_partition(
     ids: range | list[int],
     cache: RowCache | None = None,
 ) -> Iterator[StoredImage]:
-    """Stream the images of a partition in the order of their ids.
+    """Stream the images of a partition in the order of their ids; damaged rows are passed over.
 
     The memory needed does not grow with the number of rows. With a cache, only rows that it
     lacks in their present version are read.
@@ -150,16 +150,20 @@ def sample_ids(database: Database, model: str, images: int) -> list[int]:
 def _read_images(
     rows: Iterable[tuple[Any, ...]], scope: Hashable, cache: RowCache | None
 ) -> Iterator[tuple[int, StoredImage]]:
-    """The images of rows by their ids; the cache is offered each."""
+    """The images of rows by their ids, without damaged ones; the cache is offered each."""
     for number, xmin, indexed_at, path, side, n, locations, descriptors, scales in rows:
-        image = StoredImage(
-            path,
-            side,
-            as_array(locations, "<f4", n, 2),
-            as_array(descriptors, "<f2", n),
-            np.frombuffer(scales, "<f4"),
-            number,
-        )
+        try:
+            image = StoredImage(
+                path,
+                side,
+                as_array(locations, "<f4", n, 2),
+                as_array(descriptors, "<f2", n),
+                as_array(scales, "<f4", n, 1).ravel(),
+                number,
+            )
+        except ValueError as error:
+            warn_damaged(path, error)
+            continue
         if cache is not None:
             size = len(locations) + len(descriptors) + len(scales) + ROW_OVERHEAD_BYTES
             cache.keep(scope, number, (xmin, indexed_at), image, size)
