@@ -198,6 +198,25 @@ def test_a_worker_may_read_features_and_nothing_else(database, with_role, make_v
         save_image(reader, "s3://b/a.jpg", "m", "e", make_view(2))
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT lo_create(0)",
+        "SELECT lo_creat(-1)",
+        r"SELECT lo_from_bytea(0, '\\x00')",
+        "CREATE TEMPORARY TABLE own (id integer)",
+        "CREATE TABLE own (id integer)",
+    ],
+)
+def test_a_worker_leaves_nothing_in_the_database(database, with_role, statement):
+    reader = with_role(database.conninfo, "landmark_reader")
+    with (
+        pytest.raises(psycopg.errors.InsufficientPrivilege),
+        psycopg.connect(reader) as connection,
+    ):
+        connection.execute(statement)
+
+
 def test_only_the_owner_builds_the_index_of_a_large_table(
     running, database, make_view, monkeypatch
 ):

@@ -10,6 +10,8 @@ DECLARE
                    WHERE schemaname = current_schema AND tablename = 'landmarks');
     role  text;
     name  text;
+    types text := (SELECT nspname FROM pg_extension
+                   JOIN pg_namespace ON pg_namespace.oid = extnamespace WHERE extname = 'vector');
 BEGIN
     IF owner IS NULL THEN
         RAISE EXCEPTION 'the tables are not there; run `landmark migrate` as their owner';
@@ -19,12 +21,15 @@ BEGIN
             EXECUTE format('CREATE ROLE %I NOLOGIN', role);
         END IF;
         EXECUTE format('GRANT CONNECT ON DATABASE %I TO %I', current_database(), role);
-        EXECUTE format('GRANT USAGE ON SCHEMA %I TO %I', current_schema, role);
+        EXECUTE format('GRANT USAGE ON SCHEMA %I, %I TO %I', current_schema, types, role);
     END LOOP;
     EXECUTE format('GRANT CONNECT, CREATE, TEMPORARY ON DATABASE %I TO %I',
                    current_database(), owner);
     EXECUTE format('REVOKE ALL ON DATABASE %I FROM PUBLIC', current_database());
     EXECUTE format('REVOKE CREATE ON SCHEMA %I FROM PUBLIC', current_schema);
+    -- What is on no table's account: nobody here makes large objects.
+    REVOKE EXECUTE ON FUNCTION lo_creat(integer), lo_create(oid), lo_from_bytea(oid, bytea)
+        FROM PUBLIC;
     -- A sweep compares the listing with the table in a temporary one.
     EXECUTE format('GRANT TEMPORARY ON DATABASE %I TO landmark_tasks', current_database());
     FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = current_schema

@@ -202,13 +202,14 @@ def _check_pgvector(connection: psycopg.Connection[Any]) -> None:
     """Refuse a pgvector that is not there, is too old, or is not found, with what to run."""
     row = connection.execute(
         "SELECT extversion, default_version, extnamespace::regnamespace::text,"
-        " to_regtype('halfvec') IS NOT NULL, current_setting('search_path'), current_database()"
+        " to_regtype('halfvec') IS NOT NULL, current_setting('search_path'), current_database(),"
+        " quote_ident(current_user)"
         " FROM (VALUES ('vector')) AS wanted(name)"
         " LEFT JOIN pg_available_extensions USING (name)"
         " LEFT JOIN pg_extension ON extname = wanted.name"
     ).fetchone()
     assert row is not None
-    installed, available, schema, found, search_path, database = row
+    installed, available, schema, found, search_path, database, role = row
     if _version(installed or available) < PGVECTOR:
         version, wanted = installed or available, ".".join(map(str, PGVECTOR))
         reason = f"is {version}, older than {wanted}" if version else "is not on the server"
@@ -218,11 +219,15 @@ def _check_pgvector(connection: psycopg.Connection[Any]) -> None:
             remedy = update if _version(available) >= PGVECTOR else f"{remedy}, then {update}"
         raise LandmarkError(f"database {database}: pgvector {reason}; {remedy}")
     if installed and not found:
+        reason, remedy = (
+            "is not on the search_path",
+            f'ALTER DATABASE "{database}" SET search_path = {search_path}, {schema}',
+        )
+        if schema in search_path.split(", "):
+            reason, remedy = "is closed to this role", f"GRANT USAGE ON SCHEMA {schema} TO {role}"
         raise LandmarkError(
-            f"database {database}: pgvector {installed} is in the schema {schema}, which is not on "
-            f"this role's search_path ({search_path}) or closed to it; run "
-            f'ALTER DATABASE "{database}" SET search_path = {search_path}, {schema} as its owner, '
-            f"and include/sql/admin/roles.sql"
+            f"database {database}: pgvector {installed} is in the schema {schema}, which {reason}; "
+            f"run {remedy} as its owner"
         )
 
 
