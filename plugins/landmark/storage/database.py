@@ -177,13 +177,14 @@ class Database:
         psycopg.OperationalError
             At the end, if the lock was lost meanwhile: another may have been at work, too.
         """
-        # The lock is a transaction's, not a session's: a pooler may give a session to another.
-        # Without a snapshot, which Postgres would wait for to build an index concurrently; so
-        # that waiting happens here and not inside of Postgres.
+        # The lock is a transaction's, not a session's: a pooler may give a session to another. It
+        # keeps no snapshot, which would keep an index from being built concurrently: hence no
+        # waiting inside of Postgres, and a cursor whose statements leave no open portal.
         lock = "SELECT pg_try_advisory_xact_lock(%s, hashtext(%s))"
         with open_connection(self.conninfo, keepalives_idle=60) as connection:
             pin(connection)
-            while connection.execute(lock, [MIGRATION_LOCK, work]).fetchone() != (True,):
+            cursor = psycopg.ClientCursor(connection)
+            while cursor.execute(lock, [MIGRATION_LOCK, work]).fetchone() != (True,):
                 connection.rollback()
                 logger.info("waiting for another process: %s", work)
                 time.sleep(LOCK_POLL_S)
