@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import csv
+import json
+import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from sqlalchemy.engine import make_url
+
+from stack.containers import connections
 
 from stack.certificates import dask_variables
 
@@ -135,6 +142,44 @@ def test_every_installation_checks_the_hashes(name: str) -> None:
     text = re.sub(r"\\\n\s*", " ", (REPOSITORY / name).read_text())
     installs = re.findall(r"pip install [^|;&]*", text)
     assert len(installs) >= 2 and all("--require-hashes" in install for install in installs)
+
+
+ODD = '"a\\b\'c %$@:/,#é"'
+SECRETS = ("LANDMARK_DB_PASSWORD", "AIRFLOW_DB_PASSWORD", "S3_ACCESS_KEY", "S3_SECRET_KEY")
+
+
+def test_odd_secrets_reach_postgres_airflow_and_rclone_as_they_are() -> None:
+    made = connections(dict.fromkeys(SECRETS, ODD))
+    postgres, s3 = (
+        json.loads(made[f"AIRFLOW_CONN_LANDMARK_{name}"]) for name in ("POSTGRES", "S3")
+    )
+    assert postgres["password"] == s3["login"] == s3["password"] == ODD
+    airflow = make_url(made["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"])
+    assert (airflow.password, airflow.host, airflow.database) == (ODD, "postgres", "airflow")
+    assert list(csv.reader([made["RCLONE_AUTH_KEY"]])) == [[f"{ODD},{ODD}"]]
+
+
+def test_secrets_are_quoted_by_what_knows_how() -> None:
+    for service in SERVICES.values():
+        for name, value in service.get("environment", {}).items():
+            if set(VARIABLE.findall(value)) & set(SECRETS):
+                assert re.fullmatch(r"\$\{\w+:\?set it in .env\}", value), name
+
+
+def test_a_container_becomes_its_program_with_its_secrets(tmp_path: Path) -> None:
+    passwords = tmp_path / "passwords.json"
+    environment = {
+        **os.environ,
+        **dict.fromkeys(SECRETS, ODD),
+        "PYTHONPATH": str(REPOSITORY / "include"),
+        "AIRFLOW_UI_PASSWORD": ODD,
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(passwords),
+    }
+    command = [sys.executable, "-m", "stack.containers", "printenv", "AIRFLOW_CONN_LANDMARK_S3"]
+    said = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert json.loads(said.stdout)["password"] == ODD
+    assert json.loads(passwords.read_text()) == {"admin": ODD}
+    assert passwords.stat().st_mode & 0o077 == 0
 
 
 def test_docker_compose_accepts_it(tmp_path: Path) -> None:
