@@ -368,6 +368,31 @@ def test_a_model_that_is_not_for_local_features_is_refused(folder):
     assert "input_scales" in message
 
 
+@pytest.mark.parametrize(
+    ("descriptors", "pooled", "reason"),
+    [
+        ([0], 0, r"descriptors of shape \(0,\) where"),
+        ([3, 0], 0, r"descriptors of shape \(3, 0\) where"),
+        ([3, 8], 4001, "global descriptors of 4,001 dimensions"),
+        ([3, 8], 16001, "global descriptors of 16,001 dimensions"),
+    ],
+)
+def test_what_cannot_be_kept_is_told_when_the_model_is_loaded(
+    tmp_path, descriptors, pooled, reason
+):
+    path = models.save_model_of_shapes(tmp_path / "model", descriptors, pooled)
+    with pytest.raises(LandmarkError, match=f"^model {path}: gives {reason}") as refused:
+        load_extractor(config(path))
+    assert "\n" not in str(refused.value)
+
+
+def test_no_features_may_be_without_dimensions(tmp_path):
+    path = models.save_model_of_shapes(tmp_path / "model", [3, 8], 4000)
+    extractor = load_extractor(config(path))
+    assert len(extractor.extract(png(BLACK), "black.png")) == 3
+    assert len(extractor.extract(png(np.full_like(BLACK, 255)), "white.png")) == 0
+
+
 def test_an_unreadable_model_is_named(tmp_path):
     (tmp_path / "saved_model.pb").write_bytes(b"not a model")
     with pytest.raises(LandmarkError, match="cannot be loaded") as caught:

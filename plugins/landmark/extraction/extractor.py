@@ -29,7 +29,7 @@ from landmark.extraction.models import (
 )
 from landmark.extraction.pca import Pca, load_pca
 from landmark.extraction.sandbox import decode_isolated
-from landmark.extraction.signatures import Network, RawFeatures, find_network
+from landmark.extraction.signatures import Network, RawFeatures, check_outputs, find_network
 from landmark.features import LocalFeatures
 
 logger = logging.getLogger(__name__)
@@ -114,7 +114,10 @@ class Extractor:
         self, pixels: NDArray[np.uint8], width: int, height: int, name: str
     ) -> LocalFeatures:
         raw = self._run(pixels, name)
-        descriptors = _unit_length(self._projected(_unit_length(raw.descriptors)))
+        found = raw.descriptors
+        if found.shape == (0,):  # what some exports give of a picture without features
+            found = found.reshape(0, 0)
+        descriptors = _unit_length(self._projected(_unit_length(found)))
         locations = _original_locations(raw.locations, pixels.shape[:2], (height, width))
         order = _strongest_first(raw, descriptors, self.model)
         reduced = max(pixels.shape[:2]) / max(width, height)
@@ -166,8 +169,9 @@ def load_extractor(model: ModelConfig, threads: int | None = None) -> Extractor:
     Raises
     ------
     LandmarkError
-        If it cannot be fetched (told within a minute) or read, has no signature of DELF, or its
-        files are not those that `model.fingerprint` was taken of, here or on another machine.
+        If it cannot be fetched (told within a minute) or read, has no signature of DELF or gives
+        what cannot be kept, or its files are not those that `model.fingerprint` was taken of, here
+        or on another machine.
     """
     with _loading:
         return _load_extractor(model, model.fingerprint, threads)
@@ -188,6 +192,8 @@ def _load_extractor(model: ModelConfig, fingerprint: str, threads: int | None) -
             f"the work was given out; put the same files on every machine"
         )
     network = find_network(_load_saved_model(model.handle, threads), model)
+    with _computing:
+        check_outputs(network, model)
     pca = load_pca(model.pca_directory) if model.pca_directory else None
     return Extractor(model, network, pca)
 

@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from landmark.errors import LandmarkError
 from landmark.extraction.models import ModelConfig
 
+# What pgvector indexes of halfvec by HNSW; it stores up to 16,000.
+MAX_GLOBAL_DIMENSIONS = 4000
+
 
 @dataclass(frozen=True, eq=False)
 class RawFeatures:
@@ -68,6 +71,7 @@ HUB = Family(
     ("locations", "descriptors"),
     ("feature_scales", "scales", "attention"),
 )
+GLOBALS = ("global_descriptors", "global_descriptor")
 # tensorflow/models, research/delf: export_local_model.py, export_local_and_global_model.py.
 GARDEN = Family(
     {
@@ -78,7 +82,7 @@ GARDEN = Family(
         "global_scales": "input_global_scales_ind",
     },
     ("boxes", "features", "scales", "scores"),
-    ("global_descriptors", "global_descriptor"),
+    GLOBALS,
 )
 
 
@@ -150,6 +154,44 @@ def find_network(saved_model: Any, model: ModelConfig) -> Network:
         f"model {model.handle}: no signature of DELF; found {found or 'none'}; "
         f"wanted {HUB} or {GARDEN}; set LANDMARK_MODEL to such a model"
     )
+
+
+def check_outputs(network: Network, model: ModelConfig) -> None:
+    """Refuse a model whose features cannot be kept.
+
+    By what it gives of a picture of noise, unless it declares that these do fit, which saves a run.
+
+    Raises
+    ------
+    LandmarkError
+        If its descriptors have no dimensions, or too many.
+    """
+    import tensorflow as tf
+
+    declared = getattr(network.function, "structured_outputs", {})
+    if not set(GLOBALS) & set(declared) and any(
+        name in declared and declared[name].shape.rank == 2 and declared[name].shape[1]
+        for name in ("descriptors", "features")
+    ):
+        return
+    noise = np.random.default_rng(0).integers(0, 256, (256, 256, 3), np.uint8)
+    try:
+        found = network(noise, model)
+    except tf.errors.OpError:
+        return  # which images it fails on, and why, is told of these
+    shape = found.descriptors.shape
+    if len(shape) != 2 or shape[1] == 0:
+        raise LandmarkError(
+            f"model {model.handle}: gives descriptors of shape {shape} where [features, "
+            f"dimensions] was wanted; export it with such an output, also where there is no feature"
+        )
+    pooled = found.global_descriptors
+    if pooled is not None and not 0 < pooled.shape[-1] <= MAX_GLOBAL_DIMENSIONS:
+        raise LandmarkError(
+            f"model {model.handle}: gives global descriptors of {pooled.shape[-1]:,} dimensions, "
+            f"where 1 to {MAX_GLOBAL_DIMENSIONS:,} can be indexed; export it with fewer, or "
+            f"without them: Landmark makes its own"
+        )
 
 
 def _speaks(family: Family, inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> bool:
