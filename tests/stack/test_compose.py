@@ -16,9 +16,8 @@ import pytest
 import yaml
 from sqlalchemy.engine import make_url
 
-from stack.containers import connections
-
 from stack.certificates import dask_variables
+from stack.containers import connections
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 TEXT = (REPOSITORY / "docker-compose.yaml").read_text()
