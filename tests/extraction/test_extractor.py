@@ -438,7 +438,7 @@ def fetched_model(tmp_path, monkeypatch):
     monkeypatch.setenv("TFHUB_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.delenv("http_proxy", raising=False)
     archive = shutil.make_archive(
-        str(tmp_path / "toy"), "gztar", models.save_fetched_model(tmp_path / "model")
+        str(tmp_path / "toy"), "gztar", models.save_hub_model(tmp_path / "model")
     )
 
     class Hub(BaseHTTPRequestHandler):
