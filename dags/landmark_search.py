@@ -123,7 +123,7 @@ def landmark_search() -> None:
             folder = result_folder(settings.results, run_id, params["results_path"])
             model = registry.searched_model(database, settings)
             found = queries.find_queries(s3, asked, settings.results, settings.max_queries)
-            searches = Searches.plan(run_id, folder, asked, found)
+            searches = Searches.plan(run_id, folder, asked, found).claim(s3)
             searches.keep_queries(
                 s3,
                 queries.extract_queries(
@@ -137,14 +137,14 @@ def landmark_search() -> None:
             }
 
     @task
-    def rank_matches(query: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
+    def rank_matches(query: dict[str, Any], params: dict[str, Any], run_id: str) -> dict[str, Any]:
         """Compare the queries with every image over Dask; write the ranked txt and json."""
         from airflow.sdk import get_current_context
 
         from landmark.cluster.client import open_client
         from landmark.matching.pair import MatchingParameters
         from landmark.search import rank
-        from landmark.search.searches import read_overview
+        from landmark.search.searches import read_own
         from landmark_airflow import landmark, worker_database
         from landmark_metrics import send_search
 
@@ -152,7 +152,7 @@ def landmark_search() -> None:
         started = time.monotonic()
 
         with landmark() as (settings, database, s3), open_client(settings.dask, settings) as client:
-            searches = read_overview(s3, query["folder"])
+            searches = read_own(s3, query["folder"], run_id)
             results = rank.rank_table(
                 database,
                 client,

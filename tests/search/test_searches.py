@@ -8,8 +8,9 @@ import pytest
 
 from landmark.errors import LandmarkError
 from landmark.matching.ranking import Match
-from landmark.search.result import SearchResult
-from landmark.search.searches import Searches, query_folder, read_overview
+from landmark.search.result import SearchResult, read_result
+from landmark.search.searches import Searches, query_folder, read_overview, read_own
+from landmark.storage.bucket import ObjectMissing
 
 RUN = "s3://b/results/run/"
 A, B, C = "s3://b/place/a.jpg", "s3://b/place/b.jpg", "s3://b/place/c.jpg"
@@ -36,6 +37,34 @@ def planned(folder, asked, found=None):
 def text(s3, path):
     bucket, _, key = path.removeprefix("s3://").partition("/")
     return s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode()
+
+
+# ---- whose folder it is -------------------------------------------------------------------------
+
+
+def test_a_folder_belongs_to_the_run_that_wrote_it_first(s3, folder):
+    mine, other = (Searches.plan(run, folder, A, [(A, None)]) for run in ("mine", "other"))
+    mine.claim(s3)
+    with pytest.raises(LandmarkError, match="belongs to the run mine; choose another folder"):
+        other.claim(s3)
+    mine.claim(s3)  # tried again, or cleared
+    assert read_own(s3, folder, "mine") == mine
+    with pytest.raises(LandmarkError, match="belongs to the run mine"):
+        read_own(s3, folder, "other")
+
+
+def test_of_two_runs_that_claim_a_folder_at_once_one_has_it_and_neither_result_is_mixed(
+    s3, folder, make_view
+):
+    mine, other = (Searches.plan(run, folder, A, [(A, None)]) for run in ("mine", "other"))
+    mine = mine.claim(s3).keep_queries(s3, [(A, make_view(1))])
+    # As if it had looked before `mine` wrote.
+    bucket, _, key = (folder + "searches.json").removeprefix("s3://").partition("/")
+    s3.put_object(Bucket=bucket, Key=key, Body=other.to_json())
+    with pytest.raises(LandmarkError, match="belongs to the run other"):
+        mine.keep_results(s3, [result(A, 40)])
+    with pytest.raises(ObjectMissing):
+        read_result(s3, folder)
 
 
 # ---- folders ------------------------------------------------------------------------------------

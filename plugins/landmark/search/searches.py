@@ -10,6 +10,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -19,7 +20,7 @@ from landmark.errors import LandmarkError
 from landmark.features import LocalFeatures
 from landmark.matching.ranking import FAILED, OUTCOMES
 from landmark.search.result import CONTROL_CHARACTERS, TEXT, SearchResult, write_query, write_result
-from landmark.storage.bucket import read_object, split_path, write_object
+from landmark.storage.bucket import ObjectMissing, read_object, split_path, write_object
 
 OVERVIEW_TEXT = "searches.txt"
 OVERVIEW_JSON = "searches.json"
@@ -122,6 +123,25 @@ class Searches:
         """Those whose photograph could be used."""
         return [search for search in self.searches if search.is_read]
 
+    def claim(self, client: Any) -> Searches:
+        """Make the folder this run's, before anything else is written there.
+
+        A run that is tried again, or cleared, has it already.
+
+        Raises
+        ------
+        LandmarkError
+            If it is another run's, also of one that claims it at the same moment.
+        """
+        self._check_owner(client)
+        write_object(client, self.folder + OVERVIEW_JSON, self.to_json(), "application/json")
+        self._check_owner(client)
+        return self
+
+    def _check_owner(self, client: Any) -> None:
+        with suppress(ObjectMissing):
+            read_own(client, self.folder, self.run_id)
+
     def keep_queries(
         self, client: Any, extracted: Iterable[tuple[str, LocalFeatures | LandmarkError]]
     ) -> Searches:
@@ -160,13 +180,14 @@ class Searches:
         Raises
         ------
         LandmarkError
-            If there is no result.
+            If there is no result, or the folder is another run's by now.
         """
         done, answers = [], []
         for search, result in zip(self.read, results, strict=True):
             if isinstance(result, LandmarkError):
                 done.append(search.failed(str(result)))
                 continue
+            self._check_owner(client)
             answer = write_result(client, search.folder, result)
             answers.append(answer)
             done.append(
@@ -180,6 +201,7 @@ class Searches:
                     images_compared=result.images_compared,
                 )
             )
+        self._check_owner(client)
         finished = self._with(done).write(client)
         answer = max(answers, key=lambda answer: int(answer["inliers"]))
         if len(self.searches) > 1:
@@ -264,6 +286,16 @@ def query_folder(folder: str, path: str) -> str:
     name = re.sub(r"[^\w.-]+", "-", "/".join(key.rstrip("/").split("/")[-2:]))
     name = name[-NAME_CHARACTERS:].strip(".-") or "photograph"
     return f"{folder}{name}-{hashlib.sha256(path.encode()).hexdigest()[:16]}/"
+
+
+def read_own(client: Any, folder: str, run_id: str) -> Searches:
+    """What a run has written there; `LandmarkError` if the folder is another run's by now."""
+    searches = read_overview(client, folder)
+    if searches.run_id != run_id:
+        raise LandmarkError(
+            f"results_path {folder}: belongs to the run {searches.run_id}; choose another folder"
+        )
+    return searches
 
 
 def read_overview(client: Any, folder: str) -> Searches:
