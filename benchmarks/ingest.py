@@ -201,17 +201,16 @@ class SyntheticBucket:
 
     def __init__(self, keys: int, moved: bool = False) -> None:
         self._keys, self._moved = keys, moved
+        self._left: Iterator[dict[str, Any]] = iter(())
 
-    def get_paginator(self, name: str) -> SyntheticBucket:
-        """As of boto3."""
-        assert name == "list_objects_v2"
-        return self
-
-    def paginate(self, **chosen: str) -> Iterator[dict[str, Any]]:
-        """Pages of the listing, as of boto3."""
-        entries = self._entries()
-        while page := list(itertools.islice(entries, KEYS_A_PAGE)):
-            yield {"Contents": page}
+    def list_objects_v2(self, **chosen: str) -> dict[str, Any]:
+        """A page of the listing, as of boto3; asked for one after the other."""
+        if "ContinuationToken" not in chosen:
+            self._left = self._entries()
+        page = list(itertools.islice(self._left, KEYS_A_PAGE))
+        more = len(page) == KEYS_A_PAGE
+        token = {"NextContinuationToken": page[-1]["Key"]} if more else {}
+        return {"IsTruncated": more, "Contents": page, **token}
 
     def _entries(self) -> Iterator[dict[str, Any]]:
         last = self._keys + (self._keys // PARTS if self._moved else 0)

@@ -7,6 +7,7 @@ import itertools
 import os
 import secrets
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import pytest
 from PIL import Image, ImageDraw
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
+from xdist.scheduler import LoadScopeScheduling
 
 from landmark.cluster.client import open_client
 from landmark.extraction.extractor import Extractor, load_extractor
@@ -28,18 +30,21 @@ from stack.servers import start_postgres, start_s3
 pytest_plugins = ["stack_fixture", "pages_fixture", "airflow_fixture", "site_fixture"]
 
 
-# Airflow's processes are started once, and what needs them stays together; of two stacks that start
-# in the same second both may choose the same ports.
-NEED_THE_STACK = {"stack", "pages"}
-STARTS_STACKS = "test_stack.py"
+# Airflow's processes are started once, so what needs them stays together; and of two stacks that
+# start in the same second both may choose the same ports.
+NEED_THE_STACK = {"test_stack", "test_dask", "test_end_to_end", "test_pages", "test_browser"}
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give each process whole files, and all that needs the stack to one of them."""
-    for item in items:
-        on_stack = NEED_THE_STACK & set(getattr(item, "fixturenames", ()))
-        on_stack = on_stack or item.path.name == STARTS_STACKS
-        item.add_marker(pytest.mark.xdist_group("stack" if on_stack else str(item.path)))
+class WholeFiles(LoadScopeScheduling):
+    """Gives each process whole files, and all that needs the stack to one of them."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = Path(nodeid.split("::")[0])
+        return "stack" if file.stem in NEED_THE_STACK else str(file)
+
+
+def pytest_xdist_make_scheduler(config: Any, log: Any) -> WholeFiles:
+    return WholeFiles(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)
