@@ -245,13 +245,6 @@ def write_object(client: Any, path: str, body: bytes, content_type: str) -> None
         client.put_object(Bucket=bucket, Key=key, Body=body, ContentType=content_type)
 
 
-def delete_object(client: Any, path: str) -> None:
-    """Delete an object, if it is there; raises like `write_object`."""
-    bucket, key = split_path(path)
-    with _explained(path):
-        client.delete_object(Bucket=bucket, Key=key)
-
-
 @contextmanager
 def _explained(path: str) -> Iterator[None]:
     """Turn what S3 says into what it is about: this object, or the account; else it is raised."""
