@@ -6,13 +6,14 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
 from airflow.sdk import BaseOperatorLink
 
 if TYPE_CHECKING:
-    from airflow.sdk import BaseOperator
+    from airflow.sdk import BaseOperator, Connection
     from airflow.sdk.types import TaskInstanceKey
 
     from landmark.settings import Settings
@@ -84,13 +85,12 @@ def connect() -> Landmark:
 
     from landmark.settings import load_settings
     from landmark.storage.bucket import RETRIES
-    from landmark.storage.database import Database
 
     settings = load_settings(lambda name: Variable.get(name, default=None))
     hook = S3Hook(settings.aws_conn_id)
     return Landmark(
         settings=settings,
-        database=Database(_conninfo(settings.postgres_conn_id)),
+        database=_database(settings.postgres_conn_id),
         s3=hook.get_client_type(config=Config(retries=RETRIES, **S3_CONFIG).merge(hook.config)),
     )
 
@@ -112,10 +112,8 @@ def batches_at_once() -> int:
 
 def worker_database(settings: Settings) -> Database | None:
     """The database as Dask's workers are to reach it, None for the tasks' own way."""
-    from landmark.storage.database import Database
-
     conn_id = settings.dask_postgres_conn_id
-    return Database(_conninfo(conn_id)) if conn_id is not None else None
+    return _database(conn_id) if conn_id is not None else None
 
 
 def run_address(dag_id: str, run_id: str) -> str:
@@ -135,29 +133,59 @@ class RunLink(BaseOperatorLink):
         return run_address(ti_key.dag_id, ti_key.run_id)
 
 
-def _conninfo(conn_id: str) -> str:
-    """libpq's connection string of an Airflow connection, with those extras that libpq knows."""
-    from airflow.providers.postgres.hooks.postgres import PostgresHook
-    from airflow.sdk.exceptions import AirflowNotFoundException
+def _database(conn_id: str) -> Database:
+    """The database of an Airflow connection, with those extras that libpq knows.
+
+    With the extra `iam` each new connection asks the Postgres provider for a token instead of a
+    password, as that is good for minutes only.
+    """
     from psycopg.conninfo import make_conninfo
     from psycopg.pq import Conninfo
+
+    from landmark.storage.database import Database
+
+    connection = _connection(conn_id)
+    known = {option.keyword.decode() for option in Conninfo.get_defaults()}
+    extras = {key: value for key, value in connection.extra_dejson.items() if key in known}
+    by_token = connection.extra_dejson.get("iam", False)
+    conninfo = make_conninfo(
+        host=connection.host,
+        port=connection.port,
+        user=connection.login,
+        password=None if by_token else connection.password,
+        dbname=connection.schema,
+        **extras,
+    )
+    return Database(conninfo, login=partial(_token, conn_id)) if by_token else Database(conninfo)
+
+
+def _token(conn_id: str) -> dict[str, Any]:
+    """What the Postgres provider has a new connection log in with."""
+    from airflow.providers.postgres.hooks.postgres import PostgresHook
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    from landmark.errors import ServerFault
+
+    try:
+        user, password, port = PostgresHook(conn_id).get_iam_token(_connection(conn_id))
+    except (BotoCoreError, ClientError) as error:
+        raise ServerFault(
+            f"connection {conn_id}: AWS gives no token for Postgres ({error}); check the region "
+            f"and the rights of the connection that its extra aws_conn_id names, or aws_default"
+        ) from error
+    return {"user": user, "password": password, "port": port}
+
+
+def _connection(conn_id: str) -> Connection:
+    from airflow.providers.postgres.hooks.postgres import PostgresHook
+    from airflow.sdk.exceptions import AirflowNotFoundException
 
     from landmark.errors import LandmarkError
 
     try:
-        connection = PostgresHook.get_connection(conn_id)
+        return PostgresHook.get_connection(conn_id)
     except AirflowNotFoundException:
         raise LandmarkError(
             f"Airflow has no connection {conn_id}; make it, or name another in "
             f"LANDMARK_POSTGRES_CONN_ID or LANDMARK_DASK_POSTGRES_CONN_ID"
         ) from None
-    known = {option.keyword.decode() for option in Conninfo.get_defaults()}
-    extras = {key: value for key, value in connection.extra_dejson.items() if key in known}
-    return make_conninfo(
-        host=connection.host,
-        port=connection.port,
-        user=connection.login,
-        password=connection.password,
-        dbname=connection.schema,
-        **extras,
-    )

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import pickle
 import subprocess
 import sys
 from datetime import timedelta
 from pathlib import Path
 
+import psycopg
 import pytest
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
+
+from landmark.errors import ServerFault
+from landmark.storage.connections import close_idle
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 NOBODY = "http://127.0.0.1:9"  # discards whatever it is sent, if anything listens at all
@@ -54,6 +62,91 @@ def test_what_a_connection_says_of_its_client_wins(airflow, monkeypatch):
     assert config.s3["addressing_style"] == "virtual"
     assert config.request_checksum_calculation == "when_supported"
     assert config.response_checksum_validation == "when_required"
+
+
+@pytest.fixture
+def by_token(airflow, empty_database, postgres, monkeypatch):
+    """A connection by IAM; each token ends the one before, as if 15 minutes had passed."""
+    from airflow.providers.postgres.hooks.postgres import PostgresHook
+
+    parts = conninfo_to_dict(empty_database.conninfo)
+    aws = {
+        "conn_type": "aws", "login": "AKIDEXAMPLE", "password": "secret",
+        "extra": {"region_name": "eu-west-1"},
+    }  # fmt: skip
+    ours = {
+        "conn_type": "postgres", "host": parts["host"], "port": int(parts["port"]),
+        "schema": parts["dbname"], "login": "landmark_by_token", "password": "not this one",
+        "extra": {"iam": True, "aws_conn_id": "for_tokens"},
+    }  # fmt: skip
+    monkeypatch.setenv("AIRFLOW_CONN_FOR_TOKENS", json.dumps(aws))
+    monkeypatch.setenv("AIRFLOW_CONN_LANDMARK_POSTGRES", json.dumps(ours))
+    monkeypatch.setenv("AIRFLOW_CONN_LANDMARK_READER", json.dumps(ours))
+    monkeypatch.setenv("LANDMARK_DASK_POSTGRES_CONN_ID", "landmark_reader")
+    tokens = []
+    sign = PostgresHook.get_iam_token
+    role = sql.Identifier("landmark_by_token")
+
+    def let_in(hook, connection):
+        """What RDS does with a token that it checks, done when it is signed."""
+        user, token, port = sign(hook, connection)
+        tokens.append(f"{token}&number={len(tokens)}")  # of one second all are the same
+        admin.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(role, sql.Literal(tokens[-1])))
+        return user, tokens[-1], port
+
+    monkeypatch.setattr(PostgresHook, "get_iam_token", let_in)
+    with psycopg.connect(postgres.url("postgres", parts["dbname"]), autocommit=True) as admin:
+        admin.execute(sql.SQL("CREATE ROLE {} LOGIN IN ROLE landmark").format(role))
+        yield tokens
+        close_idle()
+        admin.execute(sql.SQL("DROP ROLE {}").format(role))
+
+
+def test_each_new_connection_has_a_token_of_its_own(by_token):
+    from landmark_airflow import connect
+
+    database = connect().database
+    assert by_token == []  # what waits for work has none that grows old
+    with database.connect(), database.connect(), database.at_one_time() as frozen:
+        assert len(by_token) == 3
+        with frozen.connect() as connection:
+            assert connection.execute("SELECT current_user").fetchone() == ("landmark_by_token",)
+    assert len(by_token) == 4
+    with database.connect():  # one that is kept needs none
+        assert len(by_token) == 4
+    assert all("X-Amz-Signature" in token for token in by_token)  # signed by the provider
+    assert "not this one" not in database.conninfo
+
+
+def test_workers_get_a_token_with_their_search(by_token):
+    from landmark_airflow import connect, worker_database
+
+    workers = worker_database(connect().settings)
+    sent = pickle.dumps(workers.logged_in())
+    program = (
+        "import pickle, sys\n"
+        "with pickle.load(sys.stdin.buffer).connect() as connection:\n"
+        "    print(*connection.execute('SELECT current_user').fetchone())\n"
+        "assert 'airflow' not in sys.modules\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "plugins")}
+    done = subprocess.run(
+        [sys.executable, "-c", program], input=sent, env=environment, stdout=subprocess.PIPE
+    )
+    assert done.stdout == b"landmark_by_token\n" and len(by_token) == 1
+
+
+def test_no_token_is_one_line_and_tried_again(by_token, monkeypatch):
+    from landmark_airflow import connect
+
+    monkeypatch.setenv("AIRFLOW_CONN_FOR_TOKENS", "aws://")
+    for name in ("AWS_DEFAULT_REGION", "AWS_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
+    database = connect().database
+    with pytest.raises(ServerFault, match="connection landmark_postgres: AWS gives no token") as no:
+        database.migrate()
+    assert "region" in str(no.value) and "\n" not in str(no.value)
 
 
 @pytest.mark.parametrize("asked", ["", "abc", "0", "-1", "1.5", "²"])

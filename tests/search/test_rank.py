@@ -3,6 +3,7 @@
 import io
 import pickle
 import random
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from dask.distributed import Client, LocalCluster
 from PIL import Image
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from landmark.cluster.client import open_client
 from landmark.errors import LandmarkError
@@ -63,6 +65,21 @@ def test_the_other_views_of_the_place_come_first_and_alone(table, dask_client, m
     assert result.verdict == "match"
     assert result.images_compared == PLACES * VIEWS - 1
     assert result.mode == "exhaustive"
+
+
+def test_workers_get_a_login_that_the_task_has_asked_for(table, dask_client, make_view):
+    place, gate = conninfo_to_dict(table.conninfo), threading.Lock()
+    password = place.pop("password")
+
+    def ask() -> dict[str, str]:
+        with gate:  # like what asks AWS, it cannot be sent to a worker
+            return {"password": password}
+
+    by_token = Database(make_conninfo(**place), login=ask)
+    close_idle()
+    found, expected = (search(one, dask_client, make_view) for one in (by_token, table))
+    assert found.to_text() == expected.to_text()
+    assert password not in repr(by_token) + repr(by_token.logged_in())
 
 
 def test_a_place_that_is_not_there_has_no_match(table, dask_client, make_view):

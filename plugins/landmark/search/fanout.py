@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Container, Iterator, Mapping, Sequence
-from dataclasses import replace
 from itertools import islice, pairwise
 from typing import Any
 
@@ -53,9 +52,9 @@ class FanOut:
         queries = [client.submit(_itself, search.query, pure=False) for search in searches]
         self._options: dict[str, Any] = {
             # Pods have the database's address and password of their own; Dask carries neither.
-            "database": replace(
-                table.worker_database, **({"conninfo": ""} if _has_postgres_secret(client) else {})
-            ),
+            "database": Database("", table.worker_database.snapshot)
+            if _has_postgres_secret(client)
+            else table.worker_database.logged_in(),
             "model": table.model,
             "queries": client.submit(list, queries, pure=False),
             "top_k": searches[0].best.k,

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, Literal, NamedTuple
 
@@ -44,6 +44,9 @@ class _Idle(NamedTuple):
     since: float
     connection: psycopg.Connection[Any]
 
+
+# What a new connection says of itself beside its conninfo: a password that is good for minutes.
+Login = Callable[[], Mapping[str, Any]]
 
 _idle: list[_Idle] = []
 _lock = threading.Lock()
@@ -85,9 +88,9 @@ def pin(connection: psycopg.Connection[Any], scope: Literal["LOCAL", "SESSION"] 
 
 
 @contextmanager
-def connect(conninfo: str) -> Iterator[psycopg.Connection[Any]]:
+def connect(conninfo: str, login: Login = dict) -> Iterator[psycopg.Connection[Any]]:
     """One connection, one transaction: committed at the end, rolled back on an error."""
-    connection = _take(conninfo) or open_connection(conninfo)
+    connection = _take(conninfo) or open_connection(conninfo, **login())
     try:
         with connection.transaction():
             pin(connection)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,7 +17,7 @@ from psycopg.rows import class_row
 from typing_extensions import LiteralString
 
 from landmark.errors import LandmarkError
-from landmark.storage.connections import connect, open_connection, pin
+from landmark.storage.connections import Login, connect, open_connection, pin
 
 logger = logging.getLogger(__name__)
 
@@ -44,10 +45,13 @@ class Database:
         libpq's connection string or URI.
     snapshot : str
         See `at_one_time`.
+    login : callable
+        Gives what else a new connection needs, such as a password that is good for minutes.
     """
 
     conninfo: str = field(repr=False)
     snapshot: str = ""
+    login: Login = field(default=dict, repr=False, compare=False)
 
     @contextmanager
     def at_one_time(self) -> Iterator[Database]:
@@ -64,9 +68,7 @@ class Database:
             two times.
         """
         # Nothing passes through this connection while others read, which firewalls take amiss.
-        connection = open_connection(
-            self.conninfo, application_name="landmark snapshot", keepalives_idle=60
-        )
+        connection = self._open(application_name="landmark snapshot", keepalives_idle=60)
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         connection.read_only = True
         with connection:
@@ -86,7 +88,7 @@ class Database:
             If the tables are not there, or the role lacks a right to them.
         """
         try:
-            with connect(self.conninfo) as connection:
+            with connect(self.conninfo, self.login) as connection:
                 if self.snapshot:
                     connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
                     connection.execute(
@@ -105,7 +107,7 @@ class Database:
     def as_owner(self) -> Iterator[psycopg.Connection[Any]]:
         """A connection for what only the tables' owner may do, each statement by itself."""
         try:
-            with open_connection(self.conninfo, autocommit=True) as connection:
+            with self._open(autocommit=True) as connection:
                 pin(connection, "SESSION")
                 yield connection
         except psycopg.errors.InsufficientPrivilege as error:
@@ -113,6 +115,13 @@ class Database:
                 f"{str(error).splitlines()[0]}: only the owner of the tables may make or drop the "
                 f"index of global descriptors; run `landmark describe` as that role"
             ) from None
+
+    def logged_in(self) -> Database:
+        """The database for another process, which cannot ask for a login: with one of now."""
+        return replace(self, login=partial(dict, self.login()))
+
+    def _open(self, **options: Any) -> psycopg.Connection[Any]:
+        return open_connection(self.conninfo, **self.login(), **options)
 
     def rows(self, kind: type[Row], query: LiteralString, values: Any = None) -> list[Row]:
         """What a query selects, each row an object of a class by its columns' names."""
@@ -142,7 +151,7 @@ class Database:
                 return []
         names = []
         try:
-            with open_connection(self.conninfo) as connection:
+            with self._open() as connection:
                 pin(connection)
                 connection.execute("SELECT pg_advisory_xact_lock(%s)", [MIGRATION_LOCK])
                 connection.execute(
@@ -181,7 +190,7 @@ class Database:
         # keeps no snapshot, which would keep an index from being built concurrently: hence no
         # waiting inside of Postgres, and a cursor whose statements leave no open portal.
         lock = "SELECT pg_try_advisory_xact_lock(%s, hashtext(%s))"
-        with open_connection(self.conninfo, keepalives_idle=60) as connection:
+        with self._open(keepalives_idle=60) as connection:
             pin(connection)
             cursor = psycopg.ClientCursor(connection)
             while cursor.execute(lock, [MIGRATION_LOCK, work]).fetchone() != (True,):
