@@ -10,11 +10,13 @@ import pytest
 from s3_lookalike import Lookalike, lookalike
 
 from landmark.errors import LandmarkError, ServerFault, UnusableImage
+from landmark.features import LocalFeatures
 from landmark.index.extract import extract_batch
 from landmark.index.sweep import finish_sweep, plan_sweep
+from landmark.search import queries
 from landmark.storage import bucket
 from landmark.storage.bucket import BodyFault, read_object
-from landmark.storage.images import count_images, record_failure, save_image
+from landmark.storage.images import count_images, find_image, record_failure, save_image
 
 PREFIX, RESULTS = "s3://b/images/", "s3://b/results/"
 IMAGES = 30
@@ -162,6 +164,29 @@ def test_other_etags_of_the_same_object_change_nothing(sweep, s3, listed, read):
     assert sweep().indexed == IMAGES
     again = sweep()
     assert (again.new, again.changed) == (0, 0)
+
+
+def test_what_is_read_under_another_etag_than_listed_is_no_change(
+    sweep, s3, database, bundled_model, monkeypatch
+):
+    s3[0].listed_etag = lambda key: '"listed"'
+    s3[0].read_etag = lambda key: f'"read-{s3[0].objects[key].decode()}"'
+    sweep()
+    path = PREFIX + "07.jpg"
+    etags, _ = find_image(database, path, bundled_model.fingerprint)
+    assert read_object(s3[1], path)[1] in etags  # what its picture in a result asks for
+    monkeypatch.setattr(queries, "load_extractor", None)  # as a query it is not read again
+
+    def search() -> None:
+        asked = queries.extract_queries(database, s3[1], bundled_model, [path], add_to_index=True)
+        assert [type(found) for _, found in asked] == [LocalFeatures]
+
+    search()
+    assert sweep().changed == 0
+    search()
+    s3[0].objects["images/07.jpg"] = b"other"
+    with pytest.raises(TypeError, match="not callable"):
+        search()
 
 
 def test_etags_that_change_by_themselves_are_told(sweep, s3, caplog):

@@ -40,7 +40,7 @@ def test_a_query_that_changed_is_extracted_again(database, s3, prefix, photograp
     prefix({"query.jpg": photograph(2)})
     second = query_features(database, s3, bundled_model, path, add_to_index=True)
     assert first.to_bytes() != second.to_bytes()
-    assert find_image(database, path, bundled_model.fingerprint)[0] == read_etag(s3, path)
+    assert find_image(database, path, bundled_model.fingerprint)[0] == {read_etag(s3, path)}
 
 
 def test_a_missing_or_empty_query_is_named(database, s3, prefix, bundled_model):

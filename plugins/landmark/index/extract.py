@@ -85,9 +85,11 @@ def extract_batch(
             logger.warning("batch %d: %s", batch + 1, found)
             record_failure(database, entry.path, model, entry.etag, str(found), sweep)
         else:
+            features, etag = found
             save_image(
-                database, entry.path, model, entry.etag, found, sweep, aggregation, entry.size
-            )
+                database, entry.path, model, entry.etag, features, sweep, aggregation, entry.size,
+                etag,
+            )  # fmt: skip
         return None
 
     def settle_all(objects: Sequence[S3Object]) -> list[NotGiven]:
@@ -129,6 +131,13 @@ def _look_at_another(database: Database, client: Any, sweep: str, one: NotGiven)
     raise ServerFault(str(one.error)) from one.error
 
 
+class Extracted(NamedTuple):
+    """What an image gave, and the etag that its object was read with."""
+
+    features: LocalFeatures
+    etag: str
+
+
 class ImageReader:
     """From S3 to features; several threads read at once, each an image of its own.
 
@@ -142,7 +151,7 @@ class ImageReader:
         self._client, self._extractor = client, extractor
         self._one_large = threading.Lock()
 
-    def read(self, entry: S3Object) -> LocalFeatures | LandmarkError:
+    def read(self, entry: S3Object) -> Extracted | LandmarkError:
         """An image's features, or why it has none.
 
         Raises
@@ -152,10 +161,10 @@ class ImageReader:
         """
         try:
             with self._one_large if entry.size > LARGE_BYTES else nullcontext():
-                data, _ = read_object(self._client, entry.path)
+                data, etag = read_object(self._client, entry.path)
                 image = self._extractor.decode(data, entry.path)
                 del data
-            return self._extract(image, entry.path)
+            return Extracted(self._extract(image, entry.path), etag)
         except LandmarkError as error:
             return error
 

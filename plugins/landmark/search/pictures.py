@@ -75,7 +75,7 @@ def read_pairs(
         found = find_image(database, match.image_path, result.model)
         try:
             data, etag = read_object(client, match.image_path)
-            if found is None or found[0] != etag:
+            if found is None or etag not in found[0]:
                 raise LandmarkError(f"{match.image_path}: changed since it was compared")
             picture = decode_isolated(data, match.image_path, side_px).pixels
         except LandmarkError as error:

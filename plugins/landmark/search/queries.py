@@ -115,7 +115,7 @@ def _query_features(
             yield path, error
             continue
         indexed = find_image(database, path, model.fingerprint)
-        if indexed is not None and indexed[0] == etag:
+        if indexed is not None and etag in indexed[0]:
             logger.info("%s is indexed already", path)
             yield path, indexed[1]
         else:
@@ -127,11 +127,14 @@ def _query_features(
 
     def read(entry: S3Object) -> tuple[str, LocalFeatures | LandmarkError]:
         found = reader.read(entry)
-        if add_to_index and isinstance(found, LocalFeatures):
+        if isinstance(found, LandmarkError):
+            return entry.path, found
+        if add_to_index:
             save_image(
-                database, entry.path, model.fingerprint, entry.etag, found, aggregation=aggregation
-            )
-        return entry.path, found
+                database, entry.path, model.fingerprint, entry.etag, found.features,
+                aggregation=aggregation, read_etag=found.etag,
+            )  # fmt: skip
+        return entry.path, found.features
 
     yield from at_once(read, new)
 

@@ -61,8 +61,8 @@ class Reason(NamedTuple):
     examples: list[dict[str, str]]
 
 
-def find_image(database: Database, image_path: str, model: str) -> tuple[str, LocalFeatures] | None:
-    """The etag and features of an image, or None if it is not indexed for the model.
+def find_image(database: Database, path: str, model: str) -> tuple[set[str], LocalFeatures] | None:
+    """The etags, listed and read, and features of an image; None if the model has it not.
 
     A damaged row is none: who asks extracts the image anew.
     """
@@ -71,18 +71,18 @@ def find_image(database: Database, image_path: str, model: str) -> tuple[str, Lo
         row = (
             connection.cursor(binary=True)
             .execute(
-                "SELECT etag, locations, descriptors, scales, attention, width, height,"
-                " n_features, global_descriptor"
+                "SELECT ARRAY[etag, read_etag], locations, descriptors, scales, attention,"
+                " width, height, n_features, global_descriptor"
                 " FROM landmarks WHERE image_path = %s AND model = %s",
-                [image_path, model],
+                [path, model],
             )
             .fetchone()
         )
     if row is None:
         return None
-    etag, locations, descriptors, scales, attention, width, height, n, pooled = row
+    etags, locations, descriptors, scales, attention, width, height, n, pooled = row
     try:
-        return etag, LocalFeatures(
+        return set(etags) - {None}, LocalFeatures(
             locations=as_array(locations, "<f4", n, 2),
             descriptors=as_array(descriptors, "<f2", n),
             scales=as_array(scales, "<f4", n, 1).ravel(),
@@ -92,7 +92,7 @@ def find_image(database: Database, image_path: str, model: str) -> tuple[str, Lo
             global_descriptor=None if pooled is None else pooled.to_numpy(),
         )
     except ValueError as error:
-        warn_damaged(image_path, error)
+        warn_damaged(path, error)
         return None
 
 
@@ -105,6 +105,7 @@ def save_image(
     sweep: str = "",
     aggregation: NumberedAggregation | None = None,
     size: int | None = None,
+    read_etag: str | None = None,
 ) -> None:
     """Write an image's features, instead of any it had, and settle it in the sweep.
 
@@ -114,8 +115,8 @@ def save_image(
     ----------
     aggregation : NumberedAggregation, optional
         Of the model: makes the global descriptor. Without it `landmark_index` adds that later.
-    size : int, optional
-        Of the object in bytes, as it was listed.
+    size, read_etag : int, str, optional
+        The object's bytes, as listed; its etag, as read: some servers list another.
     """
     pooled, sketch, number = features.global_descriptor, None, None
     if aggregation:
@@ -130,15 +131,16 @@ def save_image(
         connection.execute(
             "INSERT INTO landmarks (image_path, model, etag, width, height, n_features,"
             " locations, descriptors, scales, attention,"
-            " global_descriptor, sketch, aggregation, size)"
-            " VALUES (%s, %s, %s, %s, %s, %s, %b, %b, %b, %b, %s, %b, %s, %s)"
+            " global_descriptor, sketch, aggregation, size, read_etag)"
+            " VALUES (%s, %s, %s, %s, %s, %s, %b, %b, %b, %b, %s, %b, %s, %s, %s)"
             " ON CONFLICT (image_path, model) DO UPDATE SET"
             " etag = excluded.etag, width = excluded.width, height = excluded.height,"
             " n_features = excluded.n_features, locations = excluded.locations,"
             " descriptors = excluded.descriptors, scales = excluded.scales,"
             " attention = excluded.attention,"
             " global_descriptor = excluded.global_descriptor, sketch = excluded.sketch,"
-            " aggregation = excluded.aggregation, size = excluded.size, indexed_at = now()",
+            " aggregation = excluded.aggregation, size = excluded.size,"
+            " read_etag = excluded.read_etag, indexed_at = now()",
             [
                 image_path,
                 model,
@@ -154,6 +156,7 @@ def save_image(
                 sketch,
                 number,
                 size,
+                None if read_etag == etag else read_etag,
             ],
         )
         connection.execute(
