@@ -16,7 +16,7 @@ from psycopg import sql
 from psycopg.rows import class_row
 from typing_extensions import LiteralString
 
-from landmark.errors import LandmarkError
+from landmark.errors import LandmarkError, ServerFault
 from landmark.storage.connections import Login, connect, open_connection, pin
 
 logger = logging.getLogger(__name__)
@@ -86,15 +86,18 @@ class Database:
         ------
         LandmarkError
             If the tables are not there, or the role lacks a right to them.
+        ServerFault
+            If the server takes no writes, or does not know the snapshot.
         """
         try:
             with connect(self.conninfo, self.login) as connection:
                 if self.snapshot:
-                    connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-                    connection.execute(
-                        sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(self.snapshot))
-                    )
+                    _look_at(connection, self.snapshot)
                 yield connection
+        except psycopg.errors.ReadOnlySqlTransaction as error:
+            if self.snapshot:  # ours, on any server
+                raise
+            raise _takes_no_writes(error) from None
         except psycopg.errors.UndefinedTable as error:
             raise LandmarkError(
                 f"{str(error).splitlines()[0]}: the tables are not there; "
@@ -169,6 +172,8 @@ class Database:
                         [number, files[number].stem],
                     )
                     names.append(files[number].stem)
+        except psycopg.errors.ReadOnlySqlTransaction as error:
+            raise _takes_no_writes(error) from None
         except psycopg.errors.InsufficientPrivilege as error:
             raise LandmarkError(
                 f"{str(error).splitlines()[0]}: the tables are missing or older than this version, "
@@ -243,6 +248,26 @@ def _check_pgvector(connection: psycopg.Connection[Any]) -> None:
 
 def _version(text: str | None) -> tuple[int, ...]:
     return tuple(int(part) for part in (text or "0").split(".")[:2] if part.isdecimal())
+
+
+def _look_at(connection: psycopg.Connection[Any], snapshot: str) -> None:
+    """Let a transaction that has begun see what the snapshot's sees."""
+    connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    try:
+        connection.execute(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(snapshot)))
+    except psycopg.errors.UndefinedObject as error:
+        raise ServerFault(
+            f"{str(error).splitlines()[0]}: Postgres was restarted in the middle of the search, or "
+            f"LANDMARK_DASK_POSTGRES_CONN_ID names another server than the tasks', such as a "
+            f"replica; name the same there"
+        ) from None
+
+
+def _takes_no_writes(error: psycopg.errors.ReadOnlySqlTransaction) -> ServerFault:
+    return ServerFault(
+        f"{str(error).splitlines()[0]}: the server takes no writes, as a replica does; name the "
+        f"primary in the connection, or several hosts with target_session_attrs=read-write"
+    )
 
 
 def _lacks_right(error: psycopg.errors.InsufficientPrivilege) -> LandmarkError:
