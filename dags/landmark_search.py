@@ -144,6 +144,7 @@ def landmark_search() -> None:
         from landmark.cluster.client import open_client
         from landmark.matching.pair import MatchingParameters
         from landmark.search import rank
+        from landmark.search.result import result_folder
         from landmark.search.searches import read_own
         from landmark_airflow import landmark, worker_database
         from landmark_metrics import send_search
@@ -152,7 +153,8 @@ def landmark_search() -> None:
         started = time.monotonic()
 
         with landmark() as (settings, database, s3), open_client(settings.dask, settings) as client:
-            searches = read_own(s3, query["folder"], run_id)
+            folder = result_folder(settings.results, run_id, query["folder"])
+            searches = read_own(s3, folder, run_id)
             results = rank.rank_table(
                 database,
                 client,
@@ -171,13 +173,15 @@ def landmark_search() -> None:
         return answer
 
     @task
-    def draw_matches(query: dict[str, Any]) -> int:
+    def draw_matches(query: dict[str, Any], run_id: str) -> int:
         """Draw the inliers of the best matches; return the number of pictures."""
         from landmark.search import pictures
+        from landmark.search.result import result_folder
         from landmark_airflow import landmark
 
-        with landmark() as (_, database, s3):
-            return pictures.draw_all(database, s3, query["folder"])
+        with landmark() as (settings, database, s3):
+            folder = result_folder(settings.results, run_id, query["folder"])
+            return pictures.draw_all(database, s3, folder, run_id)
 
     query = extract_query()
     ranked, drawn = rank_matches(query), draw_matches(query)

@@ -420,8 +420,8 @@ def test_a_result_is_written_read_and_drawn(database, dask_client, s3, photograp
     assert answer["verdict"] == "match" and answer["result"] == folder + "matches.txt"
     assert read_result(s3, folder) == result
     # The image that changed since it was indexed has no picture.
-    assert draw_best(database, s3, folder) == 2
     ranks = [n for n, m in enumerate(result.matches, 1) if not m.image_path.endswith("2.jpg")]
+    assert len(ranks) == 2 and draw_best(database, s3, folder) == ranks
     assert drawn(s3, folder) == [f"{rank:03d}.jpg" for rank in ranks]
     for name in drawn(s3, folder):
         body = s3.get_object(Bucket="landmark", Key=f"{folder[14:]}matches/{name}")["Body"]
@@ -439,15 +439,43 @@ def test_of_many_results_fewer_pictures_are_drawn_each(
     searches = searches.keep_queries(s3, zip(paths, views, strict=True))
     written = WrittenQueries(s3, searches.read)
     searches.keep_results(s3, rank_table(database, dask_client, MODEL, written, 100))
-    assert draw_all(database, s3, folder) == 6
+    assert draw_all(database, s3, folder, "run") == 6
     monkeypatch.setattr("landmark.search.pictures.PICTURES_A_RUN", 4)
+    draw_all(database, s3, folder, "run")
     folders = [search.folder for search in searches.searches]
-    for name in folders[:3]:
-        for picture in drawn(s3, name):
-            s3.delete_object(Bucket="landmark", Key=f"{name[14:]}matches/{picture}")
-    draw_all(database, s3, folder)
     assert all(set(drawn(s3, name)) <= {"001.jpg"} for name in folders[:3])
     assert drawn(s3, folders[3]) == []
+
+
+def test_no_picture_of_an_earlier_try_stays(database, dask_client, s3, photographs, make_view):
+    """Cleared, a run finds less than before; and then an image that it had drawn has changed."""
+    path, folder = f"{photographs}0.jpg", photographs + "results/run/"
+
+    def search():
+        planned = Searches.plan("run", folder, path, [(path, None)]).claim(s3)
+        searches = planned.keep_queries(s3, [(path, make_view(1, 0))])
+        written = WrittenQueries(s3, searches.read)
+        searches.keep_results(s3, rank_table(database, dask_client, MODEL, written, 100))
+        return draw_all(database, s3, folder, "run")
+
+    assert search() == 2
+    record_failure(database, f"{photographs}1.jpg", MODEL, "new", "broken")
+    assert search() == 1
+    matches = read_result(s3, folder).matches
+    (left,) = (n for n, match in enumerate(matches, 1) if match.image_path.endswith("3.jpg"))
+    assert drawn(s3, folder) == [f"{left:03d}.jpg"]
+    record_failure(database, f"{photographs}3.jpg", MODEL, "new", "broken")
+    assert draw_all(database, s3, folder, "run") == 0 and drawn(s3, folder) == []
+    listed = s3.list_objects_v2(Bucket="landmark", Prefix=folder[14:])["Contents"]
+    assert sorted(entry["Key"].removeprefix(folder[14:]) for entry in listed) == [
+        "matches.json",
+        "matches.txt",
+        "query.npz",
+        "searches.json",
+        "searches.txt",
+    ]
+    with pytest.raises(LandmarkError, match="belongs to the run run; choose another folder"):
+        draw_all(database, s3, folder, "other")
 
 
 def test_no_scheduler_at_the_address_names_the_remedy(monkeypatch):

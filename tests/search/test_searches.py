@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 
 import pytest
+from s3_policy import Policy, keep_to
 
 from landmark.errors import LandmarkError
 from landmark.matching.ranking import Match
+from landmark.search.folders import query_folder
 from landmark.search.result import SearchResult, read_result
-from landmark.search.searches import Searches, query_folder, read_overview, read_own
+from landmark.search.searches import Searches, read_overview, read_own
 from landmark.storage.bucket import ObjectMissing
+from stack.s3 import S3
 
 RUN = "s3://b/results/run/"
 A, B, C = "s3://b/place/a.jpg", "s3://b/place/b.jpg", "s3://b/place/c.jpg"
@@ -65,6 +68,102 @@ def test_of_two_runs_that_claim_a_folder_at_once_one_has_it_and_neither_result_i
         mine.keep_results(s3, [result(A, 40)])
     with pytest.raises(ObjectMissing):
         read_result(s3, folder)
+
+
+def keys(s3, folder):
+    """What lies in a folder."""
+    listed = s3.list_objects_v2(Bucket="landmark", Prefix=folder[14:]).get("Contents", ())
+    return {entry["Key"].removeprefix(folder[14:]) for entry in listed}
+
+
+def put(s3, *paths):
+    for path in paths:
+        s3.put_object(Bucket="landmark", Key=path[14:], Body=b"x")
+
+
+def searched(s3, folder, found):
+    """Run the searches, in one folder: the result of each photograph, or why there is none."""
+    searches = planned(folder, list(found)).claim(s3)
+    searches = searches.keep_queries(s3, [(path, found[path][0]) for path in found])
+    searches.keep_results(s3, [answer for _, answer in found.values() if answer])
+    return searches
+
+
+RESULT_FILES = {"matches.json", "matches.txt", "query.npz"}
+
+
+def test_nothing_of_an_earlier_try_stays_beside_a_new_result(s3, folder, make_view):
+    view, gone = make_view(1), LandmarkError("gone")
+    first = searched(s3, folder, {path: (view, result(path, 40)) for path in (A, B, C)})
+    pictures = ("matches/001.jpg", "matches/1000.jpg", "contact-sheet.jpg")
+    for search in first.searches:
+        put(s3, *(search.folder + name for name in pictures))
+    a, b, c = (search.folder.removeprefix(folder) for search in first.searches)
+    # A is found anew; B cannot be read, C was taken from the prefix.
+    searched(s3, folder, {A: (view, result(A, 30)), B: (gone, None)})
+    assert keys(s3, folder) == {
+        "searches.json",
+        "searches.txt",
+        *(a + name for name in RESULT_FILES),
+    }
+    # What is read and cannot be compared has no result.
+    searched(s3, folder, {A: (view, result(A, 30)), B: (view, gone), C: (view, result(C))})
+    assert keys(s3, folder) == {
+        "searches.json",
+        "searches.txt",
+        b + "query.npz",
+        *(inner + name for inner in (a, c) for name in RESULT_FILES),
+    }
+
+
+def test_what_no_search_wrote_stays(s3, folder, make_view):
+    inner = query_folder(folder, B)
+    others = {
+        *("notes.txt", "matches.csv", "matches/1.jpg", "matches/001.jpg.bak", "matches/x/001.jpg"),
+        *("other/matches.txt", "copy-0123/matches.txt", f"x/{inner[len(folder) :]}matches.txt"),
+        *(inner[len(folder) :] + name for name in ("notes.txt", "matches/a.jpg")),
+    }
+    put(s3, *(folder + name for name in others))
+    beside = folder.removesuffix("/") + "-2/matches.txt"
+    put(s3, beside)
+    # The folder of another run below.
+    other = Searches.plan("other", query_folder(folder, C), C, [(C, None)]).claim(s3)
+    put(s3, other.folder + "matches.txt")
+    searched(s3, folder, {A: (make_view(1), result(A, 40))})
+    theirs = {other.folder[len(folder) :] + name for name in ("searches.json", "matches.txt")}
+    assert others | theirs <= keys(s3, folder)
+    assert text(s3, beside) == "x"
+
+
+def test_what_may_not_be_deleted_is_told_and_the_search_goes_on(
+    s3, s3_server, folder, make_view, caplog
+):
+    put(s3, folder + "matches/001.jpg", folder + "matches/002.jpg")
+    allowed = ["s3:GetObject", "s3:PutObject"]
+    for more in ([], ["s3:ListBucket"]):
+        statement = {"Effect": "Allow", "Action": allowed + more, "Resource": "*"}
+        policy = Policy(json.dumps({"Statement": [statement]}))
+        with keep_to(policy, s3_server.port) as address:
+            port = int(address.rsplit(":", 1)[1])
+            client = S3(port, s3_server.access_key, s3_server.secret_key).client()
+            searches = planned(folder, A).claim(client).keep_queries(client, [(A, make_view(1))])
+            caplog.clear()
+            assert searches.keep_results(client, [result(A, 40)])["matches"] == 1
+        (line,) = (record.getMessage() for record in caplog.records if record.levelname != "INFO")
+        assert line.startswith(f"{folder}: what an earlier try has left stays") and "\n" not in line
+        assert "AccessDenied; give the connection's user the right to it" in line
+    assert read_result(s3, folder) == result(A, 40)
+
+
+def test_who_may_not_list_claims_a_folder_all_the_same(s3, s3_server, folder):
+    """AWS then denies what is not there."""
+    allowed = {"Effect": "Allow", "Action": ["s3:GetObject", "s3:PutObject"], "Resource": "*"}
+    with keep_to(Policy(json.dumps({"Statement": [allowed]})), s3_server.port) as address:
+        port = int(address.rsplit(":", 1)[1])
+        client = S3(port, s3_server.access_key, s3_server.secret_key).client()
+        planned(folder, A).claim(client)
+        with pytest.raises(LandmarkError, match="belongs to the run run"):
+            Searches.plan("other", folder, A, [(A, None)]).claim(client)
 
 
 # ---- folders ------------------------------------------------------------------------------------

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import psycopg
 import pytest
-from botocore.exceptions import ClientError
 from queries import query_features
 from s3_policy import Policy, keep_to
 
@@ -16,9 +15,10 @@ from landmark.search import pictures
 from landmark.search import result as results_of
 from landmark.search.comparison import Query
 from landmark.search.rank import rank_alone
+from landmark.search.searches import Searches
 from landmark.settings import Settings, load_settings
 from landmark.storage.aggregations import current_aggregation, known_aggregations
-from landmark.storage.bucket import list_objects, read_object, write_object
+from landmark.storage.bucket import delete_object, list_objects, read_object, write_object
 from landmark.storage.database import Database
 from landmark.storage.descriptions import count_described
 from landmark.storage.images import find_image, is_known_image, record_failure, save_image
@@ -275,25 +275,30 @@ def test_indexing_and_searching_need_no_more_than_the_policy_and_all_of_it(
         write_object(client, query, photograph(2, -1), "image/jpeg")
         features = query_features(running, client, bundled_model, query, add_to_index=True)
         folder = results_of.result_folder(results, "run")
-        results_of.write_query(client, folder, features)
+        leftover = folder + "matches/015.jpg"
+        write_object(client, leftover, b"of an earlier try", "image/jpeg")
+        searches = Searches.plan("run", folder, query, [(query, None)]).claim(client)
+        searches = searches.keep_queries(client, [(query, features)])
         result = rank_alone(
             running, dask_client, bundled_model.fingerprint, Query(query, features), 10,
             worker_database=Database(with_role(database.conninfo, "landmark_reader")),
         )  # fmt: skip
-        results_of.write_result(client, folder, result)
-        assert pictures.draw_best(running, client, folder) >= 3
+        searches.keep_results(client, [result])
+        assert pictures.draw_all(running, client, folder, "run") >= 3
         assert {match.image_path for match in result.matches[:3]} == {
             f"{images}2/{view}.jpg" for view in range(3)
         }
+        assert leftover not in {found.path for found in list_objects(client, folder)}
         assert policy.refused == [] and policy.used == policy.granted
 
         for path in (base + "private/a.jpg", base + "images-private/a.jpg", "s3://other/a.jpg"):
             with pytest.raises(LandmarkError, match="AccessDenied; give the connection's user"):
                 read_object(client, path)
-        for outside in (base, base + "images-private/", base + "results/", "s3://landmark/"):
+        for outside in (base, base + "images-private/", base + "uploads/", "s3://landmark/"):
             with pytest.raises(LandmarkError, match="AccessDenied"):
                 list(list_objects(client, outside))
         with pytest.raises(LandmarkError, match="AccessDenied"):
             write_object(client, images + "new.jpg", b"", "image/jpeg")
-        with pytest.raises(ClientError, match="403|Forbidden|AccessDenied"):
-            client.delete_object(Bucket="landmark", Key=images.split("/", 3)[3] + "1/0.jpg")
+        for path in (images + "1/0.jpg", query):
+            with pytest.raises(LandmarkError, match="AccessDenied"):
+                delete_object(client, path)

@@ -71,7 +71,12 @@ def keep_to(policy: Policy, server_port: int) -> Iterator[str]:
             bucket, _, key = unquote(address.path).lstrip("/").partition("/")
             query = parse_qs(address.query, keep_blank_values=True)
             if key:
-                actions = {"GET": "s3:GetObject", "HEAD": "s3:GetObject", "PUT": "s3:PutObject"}
+                actions = {
+                    "GET": "s3:GetObject",
+                    "HEAD": "s3:GetObject",
+                    "PUT": "s3:PutObject",
+                    "DELETE": "s3:DeleteObject",
+                }
                 asked = (actions.get(self.command, self.command), f"arn:aws:s3:::{bucket}/{key}")
                 allowed = policy.allows(*asked)
             else:
@@ -88,6 +93,12 @@ def keep_to(policy: Policy, server_port: int) -> Iterator[str]:
                 connection.putheader(name, value)
             connection.endheaders(body or None)
             answer = connection.getresponse()
+            if key and answer.status == 404:
+                # AWS says that an object is missing to those who may list the whole bucket only.
+                answer.read()
+                self.answer(403, {"Content-Type": "application/xml"}, REFUSAL)
+                connection.close()
+                return
             self.answer(answer.status, dict(answer.getheaders()), answer.read())
             connection.close()
 

@@ -17,7 +17,7 @@ from landmark.matching.ranking import Match
 from landmark.progress import Progress
 from landmark.search.drawing import CELL_PX, draw_contact_sheet, draw_matches
 from landmark.search.result import CONTACT_SHEET, PICTURE, read_query, read_result
-from landmark.search.searches import read_overview
+from landmark.search.searches import read_own
 from landmark.storage.bucket import read_object, write_object
 from landmark.storage.database import Database
 from landmark.storage.images import find_image
@@ -111,31 +111,43 @@ def draw_pair(
     raise LandmarkError(f"rank {rank}: the image has gone or changed since; search again")
 
 
-def draw_all(database: Database, client: Any, folder: str) -> int:
+def draw_all(database: Database, client: Any, folder: str, run_id: str) -> int:
     """Draw the best matches of each of a run's results: of many searches fewer of each.
+
+    Pictures of an earlier try go.
 
     Returns
     -------
     int
         The pairs drawn.
+
+    Raises
+    ------
+    LandmarkError
+        If the folder is another run's.
     """
-    found = [search for search in read_overview(client, folder).read if search.matches]
+    searches = read_own(client, folder, run_id)
+    found = [search for search in searches.read if search.matches]
     each = max(1, min(PICTURES, PICTURES_A_RUN // max(1, len(found))))
     progress = Progress(len(found), "results drawn")
-    drawn = 0
+    drawn, pictures = 0, []
     for search in found:
-        drawn += draw_best(database, client, search.folder, each)
+        ranks = draw_best(database, client, search.folder, each)
+        drawn += len(ranks)
+        pictures += [search.folder + PICTURE.format(rank=rank) for rank in ranks]
+        pictures += [search.folder + CONTACT_SHEET] * bool(ranks)
         progress.add()
+    searches.remove_leftovers(client, pictures)
     return drawn
 
 
-def draw_best(database: Database, client: Any, folder: str, pictures: int = PICTURES) -> int:
+def draw_best(database: Database, client: Any, folder: str, pictures: int = PICTURES) -> list[int]:
     """Draw a written result's best matches beside it: each pair's inliers, and a contact sheet.
 
     Returns
     -------
-    int
-        The pairs drawn.
+    list of int
+        The ranks drawn.
     """
     result = read_result(client, folder)
     ranks = range(1, min(pictures, len(result.matches)) + 1)
@@ -151,4 +163,4 @@ def draw_best(database: Database, client: Any, folder: str, pictures: int = PICT
         logger.warning("no pictures: %s", error)
     if query is not None:
         write_object(client, folder + CONTACT_SHEET, draw_contact_sheet(query, cells), "image/jpeg")
-    return len(cells)
+    return [rank for rank, _, _ in cells]

@@ -6,9 +6,7 @@ prefix each photograph has a folder below it. `searches.txt` and `searches.json`
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -19,13 +17,26 @@ from pydantic import TypeAdapter
 from landmark.errors import LandmarkError
 from landmark.features import LocalFeatures
 from landmark.matching.ranking import FAILED, OUTCOMES
-from landmark.search.result import CONTROL_CHARACTERS, TEXT, SearchResult, write_query, write_result
-from landmark.storage.bucket import ObjectMissing, read_object, split_path, write_object
+from landmark.search.folders import query_folder, remove_leftovers
+from landmark.search.result import (
+    CONTROL_CHARACTERS,
+    JSON,
+    QUERY,
+    TEXT,
+    SearchResult,
+    write_query,
+    write_result,
+)
+from landmark.storage.bucket import (
+    ObjectMissing,
+    ObjectRefused,
+    read_object,
+    write_object,
+)
 
 OVERVIEW_TEXT = "searches.txt"
 OVERVIEW_JSON = "searches.json"
 
-NAME_CHARACTERS = 50
 #: Of all reasons why a run has nothing to show.
 REASONS_TOLD = 3
 
@@ -65,6 +76,12 @@ class Search:
     def failed(self, reason: str) -> Search:
         """The same, failed."""
         return replace(self, outcome=FAILED, reason=reason)
+
+    @property
+    def files(self) -> list[str]:
+        """What has been written of it, but for pictures."""
+        answer = [] if self.outcome in (None, FAILED) else [JSON, TEXT]
+        return [self.folder + name for name in [*([QUERY] if self.is_read else []), *answer]]
 
 
 @dataclass(frozen=True)
@@ -133,8 +150,14 @@ class Searches:
         LandmarkError
             If it is another run's, also of one that claims it at the same moment.
         """
-        self._check_owner(client)
-        write_object(client, self.folder + OVERVIEW_JSON, self.to_json(), "application/json")
+        is_new = False
+        try:
+            self._check_owner(client)
+        except ObjectRefused:
+            # So S3 answers who may not list, of what is not there; else the writing is refused.
+            is_new = True
+        path, data = self.folder + OVERVIEW_JSON, self.to_json()
+        write_object(client, path, data, "application/json", is_new=is_new)
         self._check_owner(client)
         return self
 
@@ -203,10 +226,28 @@ class Searches:
             )
         self._check_owner(client)
         finished = self._with(done).write(client)
+        finished.remove_leftovers(client)  # all pictures, too: of what an earlier try found
         answer = max(answers, key=lambda answer: int(answer["inliers"]))
         if len(self.searches) > 1:
             answer["result"] = self.folder + OVERVIEW_TEXT
         return {**answer, "searches": finished.counts}
+
+    def remove_leftovers(self, client: Any, pictures: Iterable[str] = ()) -> None:
+        """Delete what an earlier try has left in the folder and this one has not written anew.
+
+        Parameters
+        ----------
+        pictures : iterable of str
+            Paths of those that go with the results.
+
+        Raises
+        ------
+        LandmarkError
+            If the folder is another run's by now.
+        """
+        self._check_owner(client)
+        kept = {path for search in self.searches for path in search.files}
+        remove_leftovers(client, self.folder, OVERVIEW_JSON, kept.union(pictures))
 
     def write(self, client: Any) -> Searches:
         """Write searches.json, then searches.txt.
@@ -277,23 +318,16 @@ class Searches:
 _SEARCHES = TypeAdapter(Searches)
 
 
-def query_folder(folder: str, path: str) -> str:
-    """The folder of one photograph of several: readable, its own, and always the same.
-
-    Nothing of the path but letters, digits, dots, dashes is in it, so it cannot lead elsewhere.
-    """
-    _, key = split_path(path)
-    name = re.sub(r"[^\w.-]+", "-", "/".join(key.rstrip("/").split("/")[-2:]))
-    name = name[-NAME_CHARACTERS:].strip(".-") or "photograph"
-    return f"{folder}{name}-{hashlib.sha256(path.encode()).hexdigest()[:16]}/"
-
-
 def read_own(client: Any, folder: str, run_id: str) -> Searches:
     """What a run has written there; `LandmarkError` if the folder is another run's by now."""
     searches = read_overview(client, folder)
     if searches.run_id != run_id:
         raise LandmarkError(
             f"results_path {folder}: belongs to the run {searches.run_id}; choose another folder"
+        )
+    if searches.folder != folder:
+        raise LandmarkError(
+            f"{folder}{OVERVIEW_JSON}: was written for {searches.folder}; search again"
         )
     return searches
 

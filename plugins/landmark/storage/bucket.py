@@ -232,8 +232,15 @@ def read_etag(client: Any, path: str) -> str:
     return version_of(answer.get("ETag"), size, answer.get("LastModified"))
 
 
-def write_object(client: Any, path: str, body: bytes, content_type: str) -> None:
+def write_object(
+    client: Any, path: str, body: bytes, content_type: str, is_new: bool = False
+) -> None:
     """Put an object in one request: it is there whole or not at all.
+
+    Parameters
+    ----------
+    is_new : bool
+        Refuse if there is one already; some servers do not know how.
 
     Raises
     ------
@@ -241,8 +248,16 @@ def write_object(client: Any, path: str, body: bytes, content_type: str) -> None
         If there is no such bucket, or it may not be written to.
     """
     bucket, key = split_path(path)
+    condition = {"IfNoneMatch": "*"} if is_new else {}
     with _explained(path):
-        client.put_object(Bucket=bucket, Key=key, Body=body, ContentType=content_type)
+        client.put_object(Bucket=bucket, Key=key, Body=body, ContentType=content_type, **condition)
+
+
+def delete_object(client: Any, path: str) -> None:
+    """Delete an object, if it is there; raises like `write_object`."""
+    bucket, key = split_path(path)
+    with _explained(path):
+        client.delete_object(Bucket=bucket, Key=key)
 
 
 @contextmanager
