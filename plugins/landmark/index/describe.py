@@ -65,6 +65,9 @@ def _describe_table(database: Database, model: str, measure: bool) -> int:
     if aggregation is None:
         logger.info("no global descriptors yet: too few images of the model %s", model)
         return 0
+    damaged = descriptions.forget_damaged(database, aggregation)
+    if damaged:
+        logger.warning("%d descriptions of images were damaged; made anew where they can", damaged)
     if aggregation.parameters is None:
         described = descriptions.take_own_descriptions(database, model, aggregation.number)
     else:

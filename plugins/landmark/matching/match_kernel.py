@@ -121,10 +121,24 @@ class MatchKernel:
         return Sketch(np.concatenate(found).astype(np.uint16), bits)
 
     def read(self, data: bytes) -> Sketch:
-        """Read what `Sketch.to_bytes` wrote."""
-        count = len(data) // (2 + 8 * self._numbers)
+        """Read what `Sketch.to_bytes` wrote.
+
+        Raises
+        ------
+        ValueError
+            If it cannot have.
+        """
+        count, rest = divmod(len(data), self.bytes_a_word)
+        if rest or not count:
+            raise ValueError(f"a sketch of {len(data)} bytes")
+        words = np.frombuffer(data, "<u2", count)
         bits = np.frombuffer(data, "<u8", offset=2 * count).reshape(count, self._numbers)
-        return Sketch(np.frombuffer(data, "<u2", count), bits)
+        unused = 64 * self._numbers - self.axes.shape[2]
+        if words[-1] >= len(self.words) * self._k**2 or (words[1:] <= words[:-1]).any():
+            raise ValueError("a sketch of other words")
+        if unused and (bits[:, -1] >> np.uint64(64 - unused)).any():
+            raise ValueError("a sketch of other bits")
+        return Sketch(words, bits)
 
     def similarities(self, known: Sketches, others: Sketches) -> NDArray[np.float32]:
         """How alike each of others is to the most alike of known images, [n]; 0 if to none."""
@@ -142,6 +156,11 @@ class MatchKernel:
         sums = np.bincount(pairs, weights, minlength=len(others) * len(known))
         most = sums.reshape(len(others), len(known)).max(axis=1)
         return (most / np.sqrt(np.maximum(others.sizes, 1))).astype(np.float32)
+
+    @property
+    def bytes_a_word(self) -> int:
+        """Of a sketch."""
+        return 2 + 8 * self._numbers
 
     @property
     def _k(self) -> int:

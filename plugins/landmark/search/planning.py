@@ -15,8 +15,9 @@ from landmark.search.shortlist import EXPANDED_BY, Shortlist, SketchCache
 from landmark.storage.aggregations import NumberedAggregation, known_aggregations
 from landmark.storage.database import Database
 from landmark.storage.descriptions import undescribed_ids
-from landmark.storage.images import contents_besides
+from landmark.storage.images import contents_besides, local_dimensions
 from landmark.storage.models import known_models
+from landmark.storage.nearest import warn_of_other_dimensions
 
 # Of the queries of one pass, with their matches; a worker holds up to three times as much of them.
 GROUP_BYTES = 64_000_000
@@ -49,7 +50,16 @@ class Table:
     @cached_property
     def aggregations(self) -> list[NumberedAggregation]:
         """What global descriptors are made by."""
-        return known_aggregations(self.database, self.model)
+        known = known_aggregations(self.database, self.model)
+        for aggregation in known:
+            warn_of_other_dimensions(self.database, aggregation)
+        return known
+
+    @cached_property
+    def local_dimensions(self) -> int | None:
+        """Of local descriptors."""
+        with self.database.connect() as connection:
+            return local_dimensions(connection, self.model)
 
     @cached_property
     def undescribed_ids(self) -> list[int]:
@@ -104,6 +114,12 @@ def begin_searches(
         try:
             if others.newest is None:
                 raise LandmarkError(_nothing_to_compare(database, model))
+            size = query.features.descriptors.shape[1]
+            if size != table.local_dimensions is not None:
+                raise LandmarkError(
+                    f"{query.path}: its descriptors have {size} numbers, those of the table "
+                    f"{table.local_dimensions}; clear the run, and they are made anew"
+                )
             chosen = _choose_mode(table, mode, shortlist, others.images)
             search = RunningSearch(
                 query, others.has_path, others.newest, chosen, TopK(top_k, min_inliers)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from contextlib import suppress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,21 +43,20 @@ class SketchCache:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._kept: OrderedDict[int, bytes] = OrderedDict()
+        self._kept: OrderedDict[int, Sketch | None] = OrderedDict()
 
-    def read(self, ids: Sequence[int]) -> dict[int, bytes]:
-        """Of images that have one, by id."""
+    def read(self, kernel: MatchKernel, ids: Sequence[int]) -> dict[int, Sketch]:
+        """Of images that have a sound one, by id; others are named in the log."""
         found = {number: self._kept[number] for number in ids if number in self._kept}
         if len(found) < len(ids):
-            found |= read_sketches(
-                self._database, [number for number in ids if number not in found]
-            )
+            missing = [number for number in ids if number not in found]
+            found |= read_sketches(self._database, kernel, missing)
         for number, sketch in found.items():
             self._kept[number] = sketch
             self._kept.move_to_end(number)
         while len(self._kept) > CANDIDATES:
             self._kept.popitem(last=False)
-        return found
+        return {number: sketch for number, sketch in found.items() if sketch is not None}
 
 
 class Shortlist:
@@ -102,7 +102,7 @@ class Shortlist:
         self._lists: list[_List] = []
         for aggregation in found:
             description = aggregation.describe(query)
-            if description is None:
+            if description is None or description.vector.shape != (aggregation.dimensions,):
                 raise LandmarkError(
                     f"{query_path}: no global descriptor; search with mode=exhaustive"
                 )
@@ -153,7 +153,8 @@ class _List:
 
     def _look(self, sure: list[str]) -> list[int]:
         found = read_descriptions(self._database, self._model, self._aggregation.number, sure)
-        known = [self._query, *found]
+        known = [self._query]
+        known += [one for one in found if one.vector.shape == self._query.vector.shape]
         vector = np.sum([one.vector.astype(np.float32) for one in known], axis=0)
         wanted = self._images + len(self._taken)
         if self._candidates is None:
@@ -161,8 +162,9 @@ class _List:
         wanted = max(wanted, CANDIDATES)
         near = nearest(self._database, self._aggregation, vector, wanted, self._query_path)
         new = [number for number in near[:CANDIDATES] if number not in self._candidates.ids]
-        sketches = self._sketches.read(new)
-        self._candidates.add([(number, sketches[number]) for number in new])
+        sketches = self._sketches.read(self._candidates.kernel, new)
+        # Those without come last, as what is less near.
+        self._candidates.add([(number, sketches[number]) for number in new if number in sketches])
         first = self._candidates.in_order([one.sketch for one in known if one.sketch])
         return first + [number for number in near if number not in self._candidates.ids]
 
@@ -172,17 +174,17 @@ class _Candidates:
 
     def __init__(self, kernel: MatchKernel) -> None:
         self.ids: set[int] = set()
-        self._kernel = kernel
+        self.kernel = kernel
         self._known: dict[bytes, Sketch] = {}
         self._parts: list[tuple[list[int], Sketches, NDArray[np.float32]]] = []
 
-    def add(self, sketches: list[tuple[int, bytes]]) -> None:
+    def add(self, sketches: list[tuple[int, Sketch]]) -> None:
         """Take in further images, the nearest by global descriptor first."""
         parts = []
         for first in range(0, len(sketches), COMPARED_AT_ONCE):
             some = sketches[first : first + COMPARED_AT_ONCE]
             ids = [number for number, _ in some]
-            part = Sketches([self._kernel.read(data) for _, data in some])
+            part = Sketches([sketch for _, sketch in some])
             parts.append((ids, part, np.zeros(len(part), np.float32)))
             self.ids.update(ids)
         self._compare([*self._known.values()], parts)
@@ -190,7 +192,11 @@ class _Candidates:
 
     def in_order(self, known: list[bytes]) -> list[int]:
         """All of them, those most like one of the images `known` by now first."""
-        new = {data: self._kernel.read(data) for data in known if data not in self._known}
+        new = {}
+        for data in known:
+            if data not in self._known:
+                with suppress(ValueError):  # damaged, and named where the sketches are read
+                    new[data] = self.kernel.read(data)
         self._known |= new
         self._compare([*new.values()], self._parts)
         if not self._parts:
@@ -206,4 +212,4 @@ class _Candidates:
             return
         together = Sketches(known)
         for _, part, alike in parts:
-            np.maximum(alike, self._kernel.similarities(together, part), out=alike)
+            np.maximum(alike, self.kernel.similarities(together, part), out=alike)

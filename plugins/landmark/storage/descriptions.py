@@ -11,9 +11,10 @@ from pgvector import HalfVector
 from pgvector.psycopg import register_vector
 from typing_extensions import LiteralString
 
-from landmark.storage.aggregations import Description
+from landmark.matching.match_kernel import MatchKernel, Sketch
+from landmark.storage.aggregations import Description, NumberedAggregation
 from landmark.storage.database import Database
-from landmark.storage.images import as_array, warn_damaged
+from landmark.storage.images import as_array, local_dimensions, warn_damaged
 
 
 def described_by(
@@ -37,7 +38,11 @@ def described_by(
             )
             .fetchall()
         )
-    return [(number, etag, _descriptors(path, data, n)) for number, etag, n, data, path in rows]
+        dimensions = local_dimensions(connection, model)
+    return [
+        (number, etag, _descriptors(path, data, n, dimensions))
+        for number, etag, n, data, path in rows
+    ]
 
 
 def undescribed_ids(database: Database, model: str, images: int) -> list[int]:
@@ -122,19 +127,50 @@ def read_descriptions(
         return [Description(vector.to_numpy(), sketch) for vector, sketch in rows]
 
 
-def read_sketches(database: Database, ids: Sequence[int]) -> dict[int, bytes]:
-    """Of images that have one, by id."""
+def read_sketches(
+    database: Database, kernel: MatchKernel, ids: Sequence[int]
+) -> dict[int, Sketch | None]:
+    """Of images by id; None of one whose sketch is damaged or lost."""
     with database.connect() as connection:
-        rows = connection.cursor(binary=True).execute(
-            "SELECT id, sketch FROM landmarks WHERE id = ANY(%s) AND sketch IS NOT NULL",
-            [list(ids)],
+        rows = (
+            connection.cursor(binary=True)
+            .execute("SELECT id, image_path, sketch FROM landmarks WHERE id = ANY(%s)", [list(ids)])
+            .fetchall()
         )
-        return dict(rows)
+    return {number: _sketch(kernel, path, data) for number, path, data in rows}
 
 
-def _descriptors(image_path: str, data: bytes, n: int) -> NDArray[np.float16]:
+def forget_damaged(database: Database, aggregation: NumberedAggregation) -> int:
+    """Count images as not described whose description cannot be used; return how many."""
+    kernel = aggregation.kernel
+    with database.connect() as connection:
+        return connection.execute(
+            "UPDATE landmarks SET aggregation = NULL, global_descriptor = NULL, sketch = NULL"
+            " WHERE aggregation = %(number)s AND global_descriptor IS NOT NULL"
+            " AND (vector_dims(global_descriptor) <> %(dimensions)s OR %(bytes)s::integer > 0"
+            "  AND coalesce(octet_length(sketch), 0) %% greatest(1, %(bytes)s::integer) <> 0"
+            "  OR %(bytes)s::integer > 0 AND coalesce(octet_length(sketch), 0) = 0)",
+            {
+                "number": aggregation.number,
+                "dimensions": aggregation.dimensions,
+                "bytes": kernel.bytes_a_word if kernel else 0,
+            },
+        ).rowcount
+
+
+def _sketch(kernel: MatchKernel, image_path: str, data: bytes | None) -> Sketch | None:
     try:
-        return as_array(data, "<f2", n)
+        return kernel.read(data or b"")
+    except ValueError as error:
+        warn_damaged(image_path, error)
+        return None
+
+
+def _descriptors(
+    image_path: str, data: bytes, n: int, dimensions: int | None
+) -> NDArray[np.float16]:
+    try:
+        return as_array(data, "<f2", n, dimensions)
     except ValueError as error:
         warn_damaged(image_path, error)
         return np.empty((0, 1), np.float16)

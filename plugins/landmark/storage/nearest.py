@@ -10,6 +10,7 @@ from psycopg import sql
 
 from landmark.storage.aggregations import NumberedAggregation
 from landmark.storage.database import Database
+from landmark.storage.images import warn_damaged
 
 # Candidates that a search of the index holds: with few it misses some of the nearest. The most is
 # pgvector's; further rows it reads from the index as it needs them.
@@ -43,6 +44,10 @@ def nearest(
     )
     # Ties beyond the last go to the lower id, which the index knows nothing of.
     order = distance if by_index else sql.SQL("{}, id").format(distance)
+    # An index has no other ones; without it the cast would refuse the first of them, and all.
+    fits = sql.SQL("" if by_index else " AND vector_dims(global_descriptor) = {}").format(
+        sql.Literal(aggregation.dimensions)
+    )
     with database.connect() as connection:
         register_vector(connection)
         connection.execute(
@@ -55,13 +60,37 @@ def nearest(
             sql.SQL(
                 "SELECT id FROM (SELECT id, {distance} AS distance FROM landmarks"
                 "  WHERE aggregation = {number} AND image_path <> %(path)s"
-                "  AND global_descriptor IS NOT NULL"
+                "  AND global_descriptor IS NOT NULL{fits}"
                 "  ORDER BY {order} LIMIT %(images)s) AS found"
                 " ORDER BY distance, id"
-            ).format(distance=distance, number=sql.Literal(aggregation.number), order=order),
+            ).format(
+                distance=distance,
+                number=sql.Literal(aggregation.number),
+                fits=fits,
+                order=order,
+            ),
             {"vector": HalfVector(descriptor), "path": except_path, "images": images},
         )
         return [number for (number,) in rows]
+
+
+def warn_of_other_dimensions(database: Database, aggregation: NumberedAggregation) -> None:
+    """Name the images that `nearest` passes over; an index has none."""
+    if _has_index(database, aggregation.number):
+        return
+    with database.connect() as connection:
+        rows = connection.execute(
+            "SELECT image_path, vector_dims(global_descriptor) FROM landmarks"
+            " WHERE aggregation = %s AND vector_dims(global_descriptor) <> %s ORDER BY id",
+            [aggregation.number, aggregation.dimensions],
+        ).fetchall()
+    for path, dimensions in rows:
+        warn_damaged(
+            path,
+            ValueError(
+                f"a global descriptor of {dimensions} numbers instead of {aggregation.dimensions}"
+            ),
+        )
 
 
 def build_index(database: Database, aggregation: NumberedAggregation, memory_mb: int) -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landmark.storage.database import Database
-from landmark.storage.images import as_array, warn_damaged
+from landmark.storage.images import as_array, local_dimensions, warn_damaged
 from landmark.storage.row_cache import RowCache
 
 # Of what `read_partition` selects.
@@ -122,6 +122,7 @@ def read_partition(
                 yield from held.values()
                 return
             where, values = "id = ANY(%s)", [missing]  # type: ignore[list-item]
+        dimensions = local_dimensions(connection, model)
         # A COPY streams as a cursor does, at half the cost.
         cursor = connection.cursor()
         with cursor.copy(
@@ -132,7 +133,7 @@ def read_partition(
             [model, *values],
         ) as copy:
             copy.set_types(ROW_TYPES)
-            read = _read_images(copy.rows(), scope, cache)
+            read = _read_images(copy.rows(), dimensions, scope, cache)
             for _, image in heapq.merge(held.items(), read, key=itemgetter(0)):
                 yield image
 
@@ -148,7 +149,10 @@ def sample_ids(database: Database, model: str, images: int) -> list[int]:
 
 
 def _read_images(
-    rows: Iterable[tuple[Any, ...]], scope: Hashable, cache: RowCache | None
+    rows: Iterable[tuple[Any, ...]],
+    dimensions: int | None,
+    scope: Hashable,
+    cache: RowCache | None,
 ) -> Iterator[tuple[int, StoredImage]]:
     """The images of rows by their ids, without damaged ones; the cache is offered each."""
     for number, xmin, indexed_at, path, side, n, locations, descriptors, scales in rows:
@@ -157,7 +161,7 @@ def _read_images(
                 path,
                 side,
                 as_array(locations, "<f4", n, 2),
-                as_array(descriptors, "<f2", n),
+                as_array(descriptors, "<f2", n, dimensions),
                 as_array(scales, "<f4", n, 1).ravel(),
                 number,
             )
