@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 
@@ -10,7 +11,8 @@ import psycopg
 import pytest
 
 from landmark.storage import connections
-from landmark.storage.connections import MOST_IDLE, connect
+from landmark.storage.connections import MOST_IDLE, connect, open_connection
+from landmark.storage.database import Database
 
 PID = "SELECT pg_backend_pid()"
 
@@ -62,6 +64,60 @@ def test_one_that_was_idle_for_long_is_not_used_again(conninfo, monkeypatch):
     first = backend(conninfo)
     monkeypatch.setattr(connections, "LONGEST_IDLE_S", 0.0)
     assert backend(conninfo) != first
+
+
+# ---- a server that says nothing -----------------------------------------------------------------
+
+
+@pytest.fixture
+def silent():
+    """The address of a server that takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"postgresql://nobody@127.0.0.1:{server.getsockname()[1]}/none"
+
+
+def test_a_server_that_does_not_answer_is_not_waited_for_without_end(silent, monkeypatch):
+    monkeypatch.setitem(connections.SILENCE, "connect_timeout", 2)  # psycopg's least
+    with pytest.raises(psycopg.errors.ConnectionTimeout), connect(silent):
+        pass
+    with pytest.raises(psycopg.errors.ConnectionTimeout), Database(silent).at_one_time():
+        pass
+
+
+def limits(connection: psycopg.Connection) -> dict[str, int]:
+    """What the system does about a connection on which nothing comes, and libpq's own."""
+    with socket.socket(fileno=os.dup(connection.fileno())) as own:
+        asked = {
+            name: own.getsockopt(socket.IPPROTO_TCP, option)
+            for name, option in {
+                "tcp_user_timeout": socket.TCP_USER_TIMEOUT,
+                "keepalives_idle": socket.TCP_KEEPIDLE,
+                "keepalives_interval": socket.TCP_KEEPINTVL,
+                "keepalives_count": socket.TCP_KEEPCNT,
+            }.items()
+        }
+        assert own.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+    timeout = connection.info.get_parameters().get("connect_timeout", 0)
+    return {**asked, "connect_timeout": int(timeout)}
+
+
+def test_every_connection_notices_that_its_server_is_silent(conninfo):
+    with connect(conninfo) as connection:
+        assert limits(connection) == connections.SILENCE
+    with open_connection(conninfo, autocommit=True) as connection:
+        assert limits(connection) == connections.SILENCE
+
+
+def test_what_a_users_connection_says_of_it_holds(conninfo, monkeypatch):
+    with connect(f"{conninfo}?connect_timeout=77&tcp_user_timeout=5000") as connection:
+        assert limits(connection) == {
+            **connections.SILENCE,
+            "connect_timeout": 77,
+            "tcp_user_timeout": 5000,
+        }
+    monkeypatch.setenv("PGCONNECT_TIMEOUT", "78")
+    with open_connection(conninfo) as connection:
+        assert limits(connection)["connect_timeout"] == 78
 
 
 def test_few_are_kept(conninfo, postgres):

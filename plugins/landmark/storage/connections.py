@@ -18,6 +18,8 @@ from typing import Any, Literal, NamedTuple
 
 import psycopg
 from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.pq import Conninfo
 
 from landmark.errors import LandmarkError
 
@@ -34,6 +36,17 @@ SETTINGS = {
     "statement_timeout": "0",
     "lock_timeout": "0",
     "idle_in_transaction_session_timeout": "0",
+}
+# A server that says nothing, or a firewall that has forgotten a connection, as it does with one
+# that only holds a snapshot or a lock while others work: noticed within a minute,
+# where the system's own limits are minutes to connect and hours to wait. Work that takes long is
+# none of that: the server's system answers for it.
+SILENCE: dict[str, int] = {
+    "connect_timeout": 10,  # s, for each address
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,  # ms
 }
 SINCE_17 = {"transaction_timeout": "0"}
 
@@ -55,14 +68,17 @@ _lock = threading.Lock()
 def open_connection(conninfo: str, **options: Any) -> psycopg.Connection[Any]:
     """A new connection, which speaks UTF-8 and keeps no statements in the server.
 
-    What is kept there is another client's behind a pooler that deals out transactions.
+    What is kept there is another client's behind a pooler that deals out transactions. What
+    `conninfo` says of time-outs holds, or libpq's environment; else `SILENCE`.
 
     Raises
     ------
     LandmarkError
         If the database cannot hold every path.
     """
+    said = conninfo_to_dict(conninfo).keys() | _from_environment()
     options = {"application_name": "landmark", "prepare_threshold": None, **options}
+    options |= {name: value for name, value in SILENCE.items() if name not in said}
     connection = psycopg.connect(conninfo, client_encoding="UTF8", **options)
     encoding = connection.info.parameter_status("server_encoding")
     if encoding != "UTF8":
@@ -73,6 +89,15 @@ def open_connection(conninfo: str, **options: Any) -> psycopg.Connection[Any]:
             f"another by CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0, and name that one"
         )
     return connection
+
+
+def _from_environment() -> set[str]:
+    """What libpq takes from its variables, such as `PGCONNECT_TIMEOUT`."""
+    return {
+        option.keyword.decode()
+        for option in Conninfo.get_defaults()
+        if option.envvar and option.envvar.decode() in os.environ
+    }
 
 
 def pin(connection: psycopg.Connection[Any], scope: Literal["LOCAL", "SESSION"] = "LOCAL") -> None:

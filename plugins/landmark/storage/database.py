@@ -67,8 +67,7 @@ class Database:
             At the block's end, if the database was away meanwhile: what was read may then be of
             two times.
         """
-        # Nothing passes through this connection while others read, which firewalls take amiss.
-        connection = self._open(application_name="landmark snapshot", keepalives_idle=60)
+        connection = self._open(application_name="landmark snapshot")
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         connection.read_only = True
         with connection:
@@ -195,7 +194,7 @@ class Database:
         # keeps no snapshot, which would keep an index from being built concurrently: hence no
         # waiting inside of Postgres, and a cursor whose statements leave no open portal.
         lock = "SELECT pg_try_advisory_xact_lock(%s, hashtext(%s))"
-        with self._open(keepalives_idle=60) as connection:
+        with self._open() as connection:
             pin(connection)
             cursor = psycopg.ClientCursor(connection)
             while cursor.execute(lock, [MIGRATION_LOCK, work]).fetchone() != (True,):
