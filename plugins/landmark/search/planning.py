@@ -13,9 +13,10 @@ from landmark.matching.ranking import MIN_INLIERS, TopK
 from landmark.search.comparison import Query
 from landmark.search.shortlist import EXPANDED_BY, Shortlist, SketchCache
 from landmark.storage.aggregations import NumberedAggregation, known_aggregations
+from landmark.storage.blobs import local_dimensions
 from landmark.storage.database import Database
 from landmark.storage.descriptions import undescribed_ids
-from landmark.storage.images import contents_besides, local_dimensions
+from landmark.storage.images import contents_besides
 from landmark.storage.models import known_models
 from landmark.storage.nearest import warn_of_other_dimensions
 

@@ -3,6 +3,7 @@
 # What other wings use; the other rooms are this one's own.
 __all__ = [
     "aggregations",
+    "blobs",
     "bucket",
     "database",
     "descriptions",

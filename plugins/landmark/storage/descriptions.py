@@ -13,8 +13,8 @@ from typing_extensions import LiteralString
 
 from landmark.matching.match_kernel import MatchKernel, Sketch
 from landmark.storage.aggregations import Description, NumberedAggregation
+from landmark.storage.blobs import as_array, local_dimensions, warn_damaged
 from landmark.storage.database import Database
-from landmark.storage.images import as_array, local_dimensions, warn_damaged
 
 
 def described_by(

@@ -9,8 +9,8 @@ from pgvector.psycopg import register_vector
 from psycopg import sql
 
 from landmark.storage.aggregations import NumberedAggregation
+from landmark.storage.blobs import warn_damaged
 from landmark.storage.database import Database
-from landmark.storage.images import warn_damaged
 
 # Candidates that a search of the index holds: with few it misses some of the nearest. The most is
 # pgvector's; further rows it reads from the index as it needs them.

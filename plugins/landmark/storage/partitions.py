@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from landmark.storage.blobs import as_array, local_dimensions, warn_damaged
 from landmark.storage.database import Database
-from landmark.storage.images import as_array, local_dimensions, warn_damaged
 from landmark.storage.row_cache import RowCache
 
 # Of what `read_partition` selects.
