@@ -6,6 +6,7 @@ the API server, at the first request.
 
 from __future__ import annotations
 
+import logging
 from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -14,12 +15,16 @@ from airflow.configuration import conf
 from airflow.listeners import hookimpl
 from airflow.plugins_manager import AirflowPlugin
 
+from landmark.errors import in_one_line
 from landmark.matching.ranking import OUTCOMES
 from landmark_airflow import RUN_TAB, run_address
 
 if TYPE_CHECKING:
     from airflow.models.dagrun import DagRun
+    from airflow.models.xcom import XComModel
     from starlette.types import ASGIApp, Receive, Scope, Send
+
+logger = logging.getLogger(__name__)
 
 MOUNT = "/landmark"
 #: Where Airflow's own pages begin, behind a proxy that gives it a folder.
@@ -66,8 +71,10 @@ def write_note(dag_run: DagRun) -> None:
     if dag_run.dag_id == "landmark_index":
         text = sweep_note(outcome)
     else:
-        text = search_note((dag_run.conf or {}).get("image_path", ""), outcome)
-    text += f" [Look at it]({run_address(dag_run.dag_id, dag_run.run_id)})"
+        conf = dag_run.conf if isinstance(dag_run.conf, dict) else {}
+        text = search_note(conf.get("image_path", ""), outcome)
+    link = f" [Look at it]({run_address(dag_run.dag_id, dag_run.run_id)})"
+    text = text[:NOTE_CHARACTERS] if len(text + link) > NOTE_CHARACTERS else text + link
     if written is None:
         dag_run.note = text
     else:
@@ -82,12 +89,12 @@ def search_note(asked: str | list[str], outcome: dict[str, Any]) -> str:
     if answer is None:
         more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
         return f"**failed**: {_code(query)}{more}; {_reason(outcome)}."
-    counts = answer.get("searches", {})
+    counts = answer.get("searches") or {}
     if isinstance(asked, list) or query.endswith("/"):
         told = ", ".join(f"{counts[name]} {name}" for name in OUTCOMES if name in counts)
         text = f"**{sum(counts.values())} searches: {told}**."
         if answer["matches"]:
-            text += f" Surest: {_code(answer['query'])}, {answer['inliers']} inliers."
+            text += f" Surest: {_code(answer.get('query', ''))}, {answer['inliers']} inliers."
         return text
     if not answer["matches"]:
         return f"**no match** among {answer['images_compared']} images: {_code(query)}."
@@ -117,14 +124,19 @@ def _code(path: str) -> str:
     """A path as it is, whatever is in it; of a long one its end."""
     longest = NOTE_CHARACTERS // 5
     shown = path if len(path) <= longest else "…" + path[1 - longest :]
-    return "`" + " ".join(shown.replace("`", "'").split()) + "`"
+    return "`" + in_one_line(" ".join(shown.replace("`", "'").split())) + "`"
 
 
 def _outcomes(dag_run: DagRun) -> dict[str, Any]:
-    """What the tasks that sum up a run have returned, by name; the `reason` if one failed."""
+    """What the tasks that sum up a run have returned, by name; the `reason` if one failed.
+
+    What has not the form that our tasks give it is a reason, too.
+    """
     from airflow.models.xcom import XComModel
     from sqlalchemy import select
     from sqlalchemy.orm import object_session
+
+    from landmark_web.told import sound
 
     session = object_session(dag_run)
     query = select(XComModel).where(
@@ -134,10 +146,20 @@ def _outcomes(dag_run: DagRun) -> dict[str, Any]:
         XComModel.key.in_(["reason", "return_value"]),
     )
     found = session.scalars(query) if session is not None else ()
-    return {
-        "reason" if xcom.key == "reason" else xcom.task_id: XComModel.deserialize_value(xcom)
-        for xcom in found
-    }
+    told, damage = sound({(xcom.task_id, xcom.key): _value(xcom) for xcom in found})
+    outcome = {"reason" if key == "reason" else task: value for (task, key), value in told.items()}
+    return outcome | ({"reason": damage} if damage else {})
+
+
+def _value(xcom: XComModel) -> Any:
+    """None, which none of our tasks tells, where Airflow cannot decode it."""
+    from airflow.models.xcom import XComModel
+
+    try:
+        return XComModel.deserialize_value(xcom)
+    except Exception:  # says in many ways that it cannot; it is one run's fault
+        logger.warning("XCom %s of %s of %s", xcom.key, xcom.task_id, xcom.run_id, exc_info=True)
+        return None
 
 
 def _view(destination: str, route: str, address: str) -> dict[str, str]:

@@ -5,4 +5,4 @@ see and start what, `limits` how much and for how long.
 """
 
 # What others use; the other rooms are its own.
-__all__ = ["app"]
+__all__ = ["app", "told"]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any
+from weakref import WeakValueDictionary
 
+from anyio import CapacityLimiter
 from fastapi import HTTPException, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
@@ -15,6 +17,9 @@ from landmark_web.connection import connected
 from landmark_web.limits import DECODING, FRESH_S, LOOKING, SIDES_PX
 from landmark_web.templates import address, render
 from landmark_web.thumbnails import keep_picture, kept_picture, thumbnail
+
+#: By user and etag. Not one for all users: nobody waits until it is another's turn.
+_drawing: WeakValueDictionary[tuple[str, str], CapacityLimiter] = WeakValueDictionary()
 
 
 def html(request: Request, template: str, status_code: int = 200, **values: Any) -> HTMLResponse:
@@ -68,9 +73,12 @@ async def drawn(
     """A picture, which is drawn unless the browser has it or we have kept it."""
     if request.headers.get("if-none-match") == etag:
         return unchanged(etag)
-    body = kept_picture(etag)
-    if body is None:
-        body, etag = await DECODING.run(user, keep_picture, etag, draw)
+    # Who asks a second time for what he is having drawn waits, and takes no slot for it.
+    turn = _drawing.setdefault((user.get_id(), etag), CapacityLimiter(1))
+    async with turn:
+        body = kept_picture(etag)
+        if body is None:
+            body, etag = await DECODING.run(user, keep_picture, etag, draw)
     return Response(body, media_type="image/jpeg", headers=_fresh(etag))
 
 

@@ -1,11 +1,18 @@
-"""What the tasks of a search tell in XCom; checked, since others may have the right to write it."""
+"""What our tasks tell in XCom; checked, since others may have the right to write it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, FiniteFloat, NonNegativeInt, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    Field,
+    FiniteFloat,
+    NonNegativeInt,
+    TypeAdapter,
+    ValidationError,
+)
 from typing_extensions import NotRequired, TypedDict
 
 from landmark.errors import in_one_line
@@ -22,12 +29,19 @@ class Folder(TypedDict):
 class Answer(TypedDict):
     """Of `rank_matches`: of several searches, that of the surest, and how many came out how."""
 
-    verdict: str
+    verdict: Literal["match", "uncertain", "no match"]
+    query: NotRequired[str]
     matches: NonNegativeInt
     images_compared: NonNegativeInt
     best: str | None
     inliers: NonNegativeInt
     searches: NotRequired[dict[str, NonNegativeInt]]
+
+
+def _whole(answer: Answer) -> Answer:
+    if answer["matches"] and answer["best"] is None:
+        raise ValueError("matches, and no best")
+    return answer
 
 
 class Progress(TypedDict):
@@ -38,10 +52,23 @@ class Progress(TypedDict):
     rate: Figure
 
 
+class Summary(TypedDict):
+    """Of `summarise`: what a sweep did."""
+
+    seen: NonNegativeInt
+    new: NonNegativeInt
+    changed: NonNegativeInt
+    removed: NonNegativeInt
+    indexed: NonNegativeInt
+    failed: NonNegativeInt
+    seconds: Figure
+
+
 FORMS: dict[tuple[str, str], TypeAdapter[Any]] = {
     ("extract_query", "return_value"): TypeAdapter(Folder),
-    ("rank_matches", "return_value"): TypeAdapter(Answer),
+    ("rank_matches", "return_value"): TypeAdapter(Annotated[Answer, AfterValidator(_whole)]),
     ("rank_matches", "progress"): TypeAdapter(Progress),
+    ("summarise", "return_value"): TypeAdapter(Summary),
 }
 REASON: TypeAdapter[str] = TypeAdapter(str)
 

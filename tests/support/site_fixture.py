@@ -52,7 +52,13 @@ class Site:
         ) as client:
             yield client
 
-    def run(self, run_id: str, conf: dict[str, Any], xcoms: dict[tuple[str, str], Any]) -> None:
+    def run(
+        self,
+        run_id: str,
+        conf: Any,
+        xcoms: dict[tuple[str, str], Any],
+        dag_id: str = SEARCH,
+    ) -> None:
         """Write a run that has ended well, and what its tasks have told."""
         with psycopg.connect(self.tables) as connection:
             # The rows of its tasks, to which those of XCom belong, are left out.
@@ -61,13 +67,13 @@ class Site:
                 "INSERT INTO dag_run (dag_id, run_id, state, run_type, run_after, conf, "
                 "clear_number, span_status, triggered_by) VALUES (%s, %s, 'success', 'manual', "
                 "now(), %s, 0, 'not_started', 'UI') RETURNING id",
-                [SEARCH, run_id, Jsonb(conf)],
+                [dag_id, run_id, Jsonb(conf)],
             ).fetchone()
             for (task, key), value in xcoms.items():
                 connection.execute(
                     "INSERT INTO xcom (dag_run_id, task_id, map_index, key, dag_id, run_id, "
                     "value, timestamp) VALUES (%s, %s, -1, %s, %s, %s, %s, now())",
-                    [row[0], task, key, SEARCH, run_id, Jsonb(value)],
+                    [row[0], task, key, dag_id, run_id, Jsonb(value)],
                 )
 
     def put(self, path: str, body: bytes) -> None:

@@ -130,6 +130,8 @@ def test_a_malformed_xcom_is_the_error_of_that_run_alone(site, asked, request):
             {QUERY: ["folder"]},
             {ANSWER: {**SOUND, "searches": ["match"]}},
             {ANSWER: {**SOUND, "matches": "many"}},
+            {ANSWER: {**SOUND, "best": None}},
+            {ANSWER: {**SOUND, "verdict": "surely"}},
             {ANSWER: "match"},
             {ANSWER: {"__classname__": "no.such.Class", "__version__": 1, "__data__": 5}},
             {PROGRESS: {"done": "x", "total": 1, "rate": 1}},
@@ -238,6 +240,33 @@ def test_a_picture_is_drawn_once_until_its_photograph_changes(site, read_run, ph
     site.put(query, photograph(2))
     (third,) = get(site, address)
     assert len(gate.entered) == 3 and third.headers["etag"] != first.headers["etag"]
+
+
+def test_two_first_requests_of_one_user_draw_a_picture_once(site, read_run, photograph, gate):
+    """And the second takes no slot of the other pictures."""
+    from landmark_web import responses
+
+    for name in "ab":
+        site.put(f"{site.base}queries/{name}.jpg", photograph(1))
+    one, other = (
+        f"/searches/{read_run(f'{site.base}queries/{name}.jpg', name=name)}/images/0"
+        for name in "ab"
+    )
+
+    async def ask():
+        async with site.browser() as ada:
+            asked = [asyncio.create_task(ada.get(one)) for _ in range(2)]
+            await gate.reached(1)
+            while not any(turn.statistics().tasks_waiting for turn in responses._drawing.values()):
+                await asyncio.sleep(0.01)
+            asked.append(asyncio.create_task(ada.get(other)))
+            await gate.reached(2)
+            gate.opened.set()
+            return await asyncio.gather(*asked)
+
+    first, second, third = asyncio.run(asyncio.wait_for(ask(), 60))
+    assert first.content == second.content != third.content
+    assert gate.entered == [f"{site.base}queries/{name}.jpg" for name in "ab"]
 
 
 def test_kept_pictures_have_a_bound(monkeypatch):
