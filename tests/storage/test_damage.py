@@ -26,6 +26,8 @@ DAMAGES = {
     "fewer descriptors": "descriptors = substr(descriptors, 1, 59 * 2 * 16)",
     "scales cut off": "scales = substr(scales, 1, 8)",
     "a scale of NaN": f"scales = overlay(scales PLACING {NAN} FROM 9)",
+    "a scale of zero": r"scales = overlay(scales PLACING '\x00000000' FROM 9)",
+    "no size": "width = 0, height = 0",
     "another number of features": "n_features = 7",
     "a negative number of features": "n_features = -1",
 }

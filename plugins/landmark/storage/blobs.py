@@ -48,6 +48,20 @@ def as_array(data: bytes, dtype: DTypeLike, n: int, columns: int | None = None) 
     return values.reshape(shape)
 
 
+def as_scales(data: bytes, n: int) -> NDArray[Any]:
+    """Scales of n features; raises like `as_array`, and for one that is not above zero."""
+    scales = as_array(data, "<f4", n, 1).ravel()
+    if (scales <= 0).any():
+        raise ValueError("holds a scale that is not above zero")
+    return scales
+
+
+def check_size(*sides_px: int) -> None:
+    """`ValueError` if these are no sides of an image."""
+    if min(sides_px) < 1:
+        raise ValueError(f"is of an image of {min(sides_px)} px")
+
+
 def warn_damaged(image_path: str, reason: ValueError) -> None:
     """Say that an image's row cannot be used, and how to get another."""
     logger.warning(

@@ -12,7 +12,13 @@ from pgvector.psycopg import register_vector
 
 from landmark.features import LocalFeatures
 from landmark.storage.aggregations import NumberedAggregation, hold_aggregation
-from landmark.storage.blobs import as_array, local_dimensions, warn_damaged
+from landmark.storage.blobs import (
+    as_array,
+    as_scales,
+    check_size,
+    local_dimensions,
+    warn_damaged,
+)
 from landmark.storage.database import Database
 from landmark.storage.sweeps import settle
 
@@ -79,10 +85,11 @@ def find_image(database: Database, path: str, model: str) -> tuple[set[str], Loc
         dimensions = local_dimensions(connection, model)
     etags, locations, descriptors, scales, attention, width, height, n, pooled = row
     try:
+        check_size(width, height)
         return set(etags) - {None}, LocalFeatures(
             locations=as_array(locations, "<f4", n, 2),
             descriptors=as_array(descriptors, "<f2", n, dimensions),
-            scales=as_array(scales, "<f4", n, 1).ravel(),
+            scales=as_scales(scales, n),
             attention=as_array(attention, "<f4", n, 1).ravel(),
             width=width,
             height=height,

@@ -10,7 +10,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from landmark.storage.blobs import as_array, local_dimensions, warn_damaged
+from landmark.storage.blobs import (
+    as_array,
+    as_scales,
+    check_size,
+    local_dimensions,
+    warn_damaged,
+)
 from landmark.storage.database import Database
 from landmark.storage.row_cache import RowCache
 
@@ -157,12 +163,13 @@ def _read_images(
     """The images of rows by their ids, without damaged ones; the cache is offered each."""
     for number, xmin, indexed_at, path, side, n, locations, descriptors, scales in rows:
         try:
+            check_size(side)
             image = StoredImage(
                 path,
                 side,
                 as_array(locations, "<f4", n, 2),
                 as_array(descriptors, "<f2", n, dimensions),
-                as_array(scales, "<f4", n, 1).ravel(),
+                as_scales(scales, n),
                 number,
             )
         except ValueError as error:
