@@ -12,15 +12,29 @@ from __future__ import annotations
 import sys
 import tempfile
 import traceback
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.faults.bench import open_bench
-from benchmarks.faults.cases import CASES, checked, run_case, undisturbed
+from benchmarks.faults.bench import Bench
+from benchmarks.faults.cases import CASES, Undisturbed, checked, run_case, undisturbed
+from benchmarks.faults.evidence import WRONG_SWEEPS, run_wrong_sweep
+from benchmarks.faults.opening import open_bench
+from benchmarks.faults.sharing import SHARING
 from benchmarks.faults.together import run_together
 from landmark.evaluation.figures import figures_parser, print_figures
 
-TOGETHER = "two sweeps and five searches at once"
+RunCase = Callable[[Bench, Undisturbed], dict[str, Any]]
+#: By name, in the order that they run.
+ALL_CASES: dict[str, RunCase] = {
+    **{name: partial(run_case, case=case) for name, case in CASES.items()},
+    **{
+        f"index: {name}": partial(run_wrong_sweep, case=case) for name, case in WRONG_SWEEPS.items()
+    },
+    **SHARING,
+    "two sweeps and five searches at once": run_together,
+}
 TITLES = ("case", "recovered", "tries", "triggered again", "seconds", "different", "left over")
 
 
@@ -32,11 +46,7 @@ def measure(names: list[str], folder: Path) -> dict[str, Any]:
         print("\t".join(TITLES), flush=True)
         for name in names:
             try:
-                case = (
-                    run_case(bench, CASES[name], before)
-                    if name in CASES
-                    else checked(bench, lambda: run_together(bench, before))
-                )
+                case = checked(bench, partial(ALL_CASES[name], bench, before))
             except Exception as error:
                 traceback.print_exc()
                 case = {"error": f"{type(error).__name__}: {error}"}
@@ -63,7 +73,7 @@ def main() -> int:
     parser.add_argument("--state", type=Path, metavar="DIR", help="the stack's folder")
     parser.add_argument("--list", action="store_true", help="name the cases")
     options = parser.parse_args()
-    names = [name for name in (*CASES, TOGETHER) if any(word in name for word in options.cases)]
+    names = [name for name in ALL_CASES if any(word in name for word in options.cases)]
     if options.list:
         print("\n".join(names))
         return 0

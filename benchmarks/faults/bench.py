@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import os
 import re
-import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -19,10 +16,9 @@ import psutil
 import psycopg
 from dask.distributed import Client, Security
 
-from benchmarks.faults.proxy import FaultProxy, fault_proxy
+from benchmarks.faults.proxy import FaultProxy
 from stack import lifecycle
 from stack.airflow_api import ENDED, AirflowApi
-from stack.demo import GALLERY
 from stack.net import StackError
 from stack.parts import Part, stack_parts
 from stack.postgres import postgres_files
@@ -30,9 +26,7 @@ from stack.s3 import BUCKET
 from stack.state import State
 from stack.supervisor import Supervisor, remaining_processes
 
-CONNECTION = "s3_through_proxy"
-QUERY, SEARCHED = "courtyard/01.jpg", "queries/courtyard.jpg"
-IMAGES = 60
+SEARCHED = "queries/courtyard.jpg"
 POLL_S = 0.05
 SETTLE_S = 60.0
 #: What differs between two runs of one search.
@@ -182,6 +176,25 @@ class Bench:
 
         return wait_until(f"{dag_id} {run_id}", ended, timeout_s, 0.5)
 
+    def wait_for_retry(self, dag_id: str, run_id: str) -> None:
+        """A task has failed, and is to be tried again."""
+        wait_until(
+            f"a task of {run_id} fails",
+            lambda: any(t["state"] == "up_for_retry" for t in self.tasks(dag_id, run_id)),
+            300,
+        )
+
+    def reasons(self, dag_id: str, run_id: str) -> list[str]:
+        """What the tasks that have failed tell."""
+        run = f"/api/v2/dags/{dag_id}/dagRuns/{quote(run_id, safe='')}/taskInstances"
+        found = []
+        for task in self.tasks(dag_id, run_id):
+            if task["state"] in ("up_for_retry", "failed"):
+                entry = f"{task['task_id']}/xcomEntries/reason?map_index={task['map_index']}"
+                with suppress(StackError):  # it was killed, and tells nothing
+                    found.append(self.api.call(f"{run}/{entry}")["value"])
+        return found
+
     def tries(self, dag_id: str, run_id: str) -> int:
         """Tries of all its tasks beyond the first of each."""
         return sum(max(0, task["try_number"] - 1) for task in self.tasks(dag_id, run_id))
@@ -316,68 +329,3 @@ def _holding(hold: str) -> Callable[[], None]:
         names["read_partition"] = read_held
 
     return hold_reading
-
-
-@contextmanager
-def open_bench(folder: Path, images: int = IMAGES) -> Iterator[Bench]:
-    """A running stack in `folder`, ended with the block, with photographs of the gallery.
-
-    The folder is new; the nightly run has indexed them.
-    """
-    # Started in the background, a shell would have this ignore Ctrl-C.
-    for signum in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(signum, signal.default_int_handler)
-    for name in [name for name in os.environ if name.startswith(("LANDMARK_", "AIRFLOW"))]:
-        del os.environ[name]
-    os.environ["LANDMARK_STATE"] = str(folder)
-    state = State(folder)
-
-    def fill(session: lifecycle.Session) -> None:
-        fill_bucket(session.addresses.s3.client(), images)
-
-    session = lifecycle.up(state, {"s3": fill})
-    try:
-        with fault_proxy(session.addresses.ports["s3"]) as proxy:
-            scratch = folder / "scratch"
-            scratch.mkdir(exist_ok=True)
-            bench = Bench(session, proxy, scratch)
-            for dag_id in ("landmark_index", "landmark_search"):
-                bench.api.wait_for_dag(dag_id)
-            # Airflow's first nightly run, which is due since last night.
-            wait_until("the nightly run", lambda: bench.runs("landmark_index"), 180)
-            for run_id in bench.api.active_runs("landmark_index"):
-                bench.wait("landmark_index", run_id)
-            _use_proxy(bench)
-            yield bench
-    finally:
-        lifecycle.down(state)
-
-
-def fill_bucket(client: Any, images: int) -> None:
-    """Photographs of the gallery, something that is none, and one to search for."""
-    folder = GALLERY / "images"
-    content = {
-        f"images/{path.relative_to(folder)}": path.read_bytes()
-        for path in sorted(folder.rglob("*.jpg"))[:images]
-    }
-    if images:
-        content["images/broken.jpg"] = b"no photograph"
-        content[SEARCHED] = (folder / QUERY).read_bytes()
-    for key, body in content.items():
-        client.put_object(Bucket=BUCKET, Key=key, Body=body)
-
-
-def _use_proxy(bench: Bench) -> None:
-    """As a user points Landmark at another S3: a connection, and a Variable that names it."""
-    connection = json.loads(bench.session.variables["AIRFLOW_CONN_LANDMARK_S3"])
-    extra = {**connection["extra"], "endpoint_url": bench.proxy.url}
-    body = {"connection_id": CONNECTION, **connection, "extra": json.dumps(extra)}
-    path = f"/api/v2/connections/{CONNECTION}"
-    with psycopg.connect(
-        bench.session.addresses.postgres.url("postgres", "airflow"), autocommit=True
-    ) as database:
-        database.execute("DELETE FROM connection WHERE conn_id = %s", [CONNECTION])
-        database.execute("DELETE FROM variable WHERE key = 'LANDMARK_AWS_CONN_ID'")
-    bench.api.call("/api/v2/connections", body)
-    bench.api.call("/api/v2/variables", {"key": "LANDMARK_AWS_CONN_ID", "value": CONNECTION})
-    assert bench.api.call(path)["conn_type"] == "aws"

@@ -228,10 +228,10 @@ def undisturbed(bench: Bench) -> Undisturbed:
     return Undisturbed(table, failures, bench.result(f"results/{run_id}/"), searched)
 
 
-def run_case(bench: Bench, case: Case, before: Undisturbed) -> dict[str, Any]:
+def run_case(bench: Bench, before: Undisturbed, case: Case) -> dict[str, Any]:
     """Cause the fault, wait for the recovery, compare; the figures of it."""
     disturb = _disturb_index if case.during == "index" else _disturb_search
-    return checked(bench, lambda: disturb(bench, case, before))
+    return disturb(bench, case, before)
 
 
 def checked(bench: Bench, run: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -258,7 +258,7 @@ def _disturb_index(bench: Bench, case: Case, before: Undisturbed) -> dict[str, A
         figures["triggered again"] += 1
         figures["state"] = bench.index()
     figures["rows at the fault"] = at
-    figures["different"] = _differences(before.table, bench.table())
+    figures["different"] = differences(before.table, bench.table())
     if bench.failures() != before.failures:
         figures["different"].append("landmark_failures")
     return figures
@@ -266,8 +266,8 @@ def _disturb_index(bench: Bench, case: Case, before: Undisturbed) -> dict[str, A
 
 def _disturb_search(bench: Bench, case: Case, before: Undisturbed) -> dict[str, Any]:
     path, dag_id = f"s3://{BUCKET}/{SEARCHED}", "landmark_search"
-    _remove_searched(bench)
-    if _differences(before.table, bench.table()):
+    remove_searched(bench)
+    if differences(before.table, bench.table()):
         assert bench.index() == "success"
     full = case.cause is fill_disk
     folder = f"results/{'full/it' if full else time.monotonic_ns()}/"
@@ -288,9 +288,9 @@ def _disturb_search(bench: Bench, case: Case, before: Undisturbed) -> dict[str, 
         while figures["state"] != "success" and figures["triggered again"] < 2:
             figures["triggered again"] += 1
             figures["state"] = bench.wait(dag_id, bench.trigger(dag_id, **conf))
-        figures["different"] = _differences(before.result, bench.result(folder))
+        figures["different"] = differences(before.result, bench.result(folder))
     table = {**before.table, path: before.searched}
-    figures["different"] += _differences(table, bench.table())
+    figures["different"] += differences(table, bench.table())
     return figures
 
 
@@ -299,14 +299,16 @@ def _wait(bench: Bench, run: Run) -> dict[str, Any]:
     return {"state": state, "triggered again": 0, "tries": bench.tries(run.dag_id, run.run_id)}
 
 
-def _remove_searched(bench: Bench) -> None:
+def remove_searched(bench: Bench) -> None:
+    """Take the row off that a search adds."""
     with bench.connect() as connection:
         connection.execute(
             "DELETE FROM landmarks WHERE image_path = %s", [f"s3://{BUCKET}/{SEARCHED}"]
         )
 
 
-def _differences(wanted: dict[str, Any], found: dict[str, Any]) -> list[str]:
+def differences(wanted: dict[str, Any], found: dict[str, Any]) -> list[str]:
+    """What is missing, too many or other."""
     return (
         [f"missing: {name}" for name in sorted(wanted.keys() - found.keys())]
         + [f"too many: {name}" for name in sorted(found.keys() - wanted.keys())]

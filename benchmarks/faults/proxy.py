@@ -6,18 +6,80 @@ import http.client
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
 
 HOST = "127.0.0.1"
 PIECES = 8
+HOP_BY_HOP = ("connection", "transfer-encoding")
 ERROR = (
     '<?xml version="1.0" encoding="UTF-8"?><Error><Code>{code}</Code><Message>made up</Message>'
     "<Resource>/</Resource><RequestId>0</RequestId></Error>"
 )
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked for.
+
+    Parameters
+    ----------
+    method : str
+    path : str
+        As it stands in the request, with its query.
+    """
+
+    method: str
+    path: str
+
+    @property
+    def key(self) -> str:
+        """Of an object; empty for the bucket itself."""
+        return unquote(urlsplit(self.path).path).lstrip("/").partition("/")[2]
+
+    @property
+    def listed(self) -> str | None:
+        """The prefix, where a listing is asked for."""
+        query = parse_qs(urlsplit(self.path).query, keep_blank_values=True)
+        return query.get("prefix", [""])[0] if "list-type" in query else None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What is answered.
+
+    Parameters
+    ----------
+    status : int
+    headers : dict of str to str
+        By names in lower case, without those of the connection.
+    content : bytes
+    in_chunks : bool
+        Sent without saying how long it is.
+    cut : bool
+        The connection is closed in the middle of what is read.
+    drip_s : float
+        The content takes so long, drop by drop.
+    """
+
+    status: int
+    headers: dict[str, str]
+    content: bytes
+    in_chunks: bool = False
+    cut: bool = False
+    drip_s: float = 0.0
+
+    @classmethod
+    def refusal(cls, status: int, code: str) -> Answer:
+        return cls(status, {"content-type": "application/xml"}, ERROR.format(code=code).encode())
+
+
+#: Makes another answer of the server's.
+Bend = Callable[[Request, Answer], Answer]
 
 
 @dataclass(frozen=True)
@@ -36,6 +98,8 @@ class Fault:
         One request of so many, beginning with the first.
     first : int
         Only the first so many requests of each path; 0: no limit.
+    bend : Bend, optional
+        What the server has answered is bent by this.
     """
 
     status: int = 0
@@ -43,6 +107,7 @@ class Fault:
     cut: bool = False
     every: int = 1
     first: int = 0
+    bend: Bend | None = None
 
 
 class FaultProxy(ThreadingHTTPServer):
@@ -99,7 +164,7 @@ class _Handler(BaseHTTPRequestHandler):
         fault = self.server.next_fault(self.path) or Fault()
         if fault.status:
             code = "SlowDown" if fault.status == 503 else "InternalError"
-            self._answer(fault.status, [], ERROR.format(code=code).encode(), fault)
+            self._answer(Answer.refusal(fault.status, code), fault)
             return
         server = http.client.HTTPConnection(HOST, self.server.upstream_port, timeout=120)
         try:
@@ -108,40 +173,50 @@ class _Handler(BaseHTTPRequestHandler):
                 if name.lower() not in ("connection", "expect"):
                     server.putheader(name, value)
             server.endheaders(body or None)
-            answer = server.getresponse()
-            content = answer.read()
+            found = server.getresponse()
+            content = found.read()
         except OSError:
             self.close_connection = True  # as if the server itself had gone
             return
         finally:
             server.close()
-        self._answer(answer.status, answer.getheaders(), content, fault)
+        headers = {name.lower(): value for name, value in found.getheaders()}
+        for name in HOP_BY_HOP:
+            headers.pop(name, None)
+        answer = Answer(found.status, headers, content, cut=fault.cut)
+        if fault.bend is not None:
+            answer = fault.bend(Request(self.command, self.path), answer)
+        self._answer(answer, fault)
 
     do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _pass_on
 
-    def _answer(
-        self, status: int, headers: list[tuple[str, str]], content: bytes, fault: Fault
-    ) -> None:
-        self.send_response_only(status)
-        length = str(len(content))
-        for name, value in headers:
-            if name.lower() == "content-length":
-                length = value  # of HEAD: that of the object
-            elif name.lower() not in ("connection", "transfer-encoding"):
+    def _answer(self, answer: Answer, fault: Fault) -> None:
+        content, of_head = answer.content, self.command == "HEAD"
+        self.send_response_only(answer.status)
+        length = answer.headers.get("content-length") if of_head else None
+        for name, value in answer.headers.items():
+            if name != "content-length":
                 self.send_header(name, value)
-        self.send_header("Content-Length", length)
+        if answer.in_chunks:
+            self.send_header("Transfer-Encoding", "chunked")
+        else:
+            self.send_header("Content-Length", length or str(len(content)))
         time.sleep(fault.delay_s / 2)
         self.end_headers()
-        if self.command == "HEAD":
+        if of_head:
             return
-        if fault.cut and self.command == "GET" and content:
+        if answer.cut and self.command == "GET" and content:
             self.wfile.write(content[: len(content) // 2])
             self.close_connection = True
             return
-        size = len(content) // (PIECES if fault.delay_s else 1) + 1
+        seconds = fault.delay_s / 2 + answer.drip_s
+        size = len(content) // (PIECES if seconds or answer.in_chunks else 1) + 1
         for start in range(0, len(content), size):
-            self.wfile.write(content[start : start + size])
-            time.sleep(fault.delay_s / 2 / PIECES)
+            piece = content[start : start + size]
+            self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece) if answer.in_chunks else piece)
+            time.sleep(seconds / PIECES)
+        if answer.in_chunks:
+            self.wfile.write(b"0\r\n\r\n")
 
     def log_message(self, format: str, *arguments: Any) -> None:
         """Nothing: the S3 server has a log."""

@@ -22,7 +22,8 @@ import numpy as np
 import psutil
 from PIL import Image, ImageDraw
 
-from benchmarks.faults.bench import Bench, open_bench
+from benchmarks.faults.bench import Bench
+from benchmarks.faults.opening import open_bench
 from landmark.evaluation.figures import figures_parser, print_figures
 from stack.s3 import BUCKET
 

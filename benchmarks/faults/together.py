@@ -28,11 +28,7 @@ def run_together(bench: Bench, before: Undisturbed) -> dict[str, Any]:
     deadlocks = bench.one(DEADLOCKS)
     bench.fresh()
     assert bench.index() == "success"
-    photographs = sorted((GALLERY / "images").rglob("*.jpg"))
-    for number, path in enumerate(photographs[:NEW_IMAGES]):
-        # Other bytes, the same picture: a comment at the JPEG's end.
-        content = path.read_bytes() + b"new"
-        bench.s3.put_object(Bucket=BUCKET, Key=NEW.format(number), Body=content)
+    put_copies(bench)
 
     sweeps = [bench.trigger("landmark_index") for _ in range(2)]
     searches = {
@@ -72,6 +68,22 @@ def run_together(bench: Bench, before: Undisturbed) -> dict[str, Any]:
     return figures
 
 
+def put_copies(bench: Bench) -> list[str]:
+    """Put photographs there that the bucket has, as new ones; their paths."""
+    photographs = sorted((GALLERY / "images").rglob("*.jpg"))
+    for number, path in enumerate(photographs[:NEW_IMAGES]):
+        # Other bytes, the same picture: a comment at the JPEG's end.
+        content = path.read_bytes() + b"new"
+        bench.s3.put_object(Bucket=BUCKET, Key=NEW.format(number), Body=content)
+    return [f"s3://{BUCKET}/{NEW.format(number)}" for number in range(NEW_IMAGES)]
+
+
+def remove_copies(bench: Bench) -> None:
+    """Take off what `put_copies` has put there."""
+    for number in range(NEW_IMAGES):
+        bench.s3.delete_object(Bucket=BUCKET, Key=NEW.format(number))
+
+
 def _compare_with_bucket(bench: Bench) -> list[str]:
     pages = bench.s3.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix="images/")
     objects = {
@@ -95,8 +107,7 @@ def _result(bench: Bench, run_id: str) -> dict[str, Any]:
 
 def _tidy(bench: Bench) -> None:
     """The bucket as it was, for the next case."""
-    for number in range(NEW_IMAGES):
-        bench.s3.delete_object(Bucket=BUCKET, Key=NEW.format(number))
+    remove_copies(bench)
     for key in (CHANGED, DELETED):
         content = (GALLERY / "images" / key.removeprefix("images/")).read_bytes()
         bench.s3.put_object(Bucket=BUCKET, Key=key, Body=content)
