@@ -148,7 +148,10 @@ def run_wrong_sweep(bench: Bench, before: Undisturbed, case: WrongSweep) -> dict
     finally:
         bench.proxy.begin(None)
 
+    if not bench.proxy.bent:
+        different.append("no answer was wrong")
     figures = {"state": state, "tries": bench.tries(DAG, run_id), "told": told}
+    figures["wrong answers"] = bench.proxy.bent
     figures["triggered again"] = 0
     if not case.passes:  # else this run has ended with good answers
         figures["swept afterwards"] = figures["state"] = bench.index()

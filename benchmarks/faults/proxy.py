@@ -117,8 +117,8 @@ class FaultProxy(ThreadingHTTPServer):
     ----------
     fault : Fault or None
         Of the requests from now on.
-    requests, faulty : int
-        Seen so far.
+    requests, faulty, bent : int
+        Seen so far; those of a fault; answers that were bent since it began.
     """
 
     daemon_threads = True
@@ -127,7 +127,7 @@ class FaultProxy(ThreadingHTTPServer):
         super().__init__((HOST, 0), _Handler)
         self.upstream_port = server_port
         self.fault: Fault | None = None
-        self.requests = self.faulty = 0
+        self.requests = self.faulty = self.bent = 0
         self._since: Counter[str] = Counter()
         self._counting = threading.Lock()
 
@@ -138,6 +138,8 @@ class FaultProxy(ThreadingHTTPServer):
     def begin(self, fault: Fault | None) -> None:
         with self._counting:
             self.fault, self._since = fault, Counter()
+            if fault is not None:
+                self.bent = 0
 
     def next_fault(self, path: str) -> Fault | None:
         with self._counting:
@@ -150,6 +152,10 @@ class FaultProxy(ThreadingHTTPServer):
                 return None
             self.faulty += 1
             return fault
+
+    def count_bent(self, is_bent: bool) -> None:
+        with self._counting:
+            self.bent += is_bent
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that was killed is no news."""
@@ -185,7 +191,9 @@ class _Handler(BaseHTTPRequestHandler):
             headers.pop(name, None)
         answer = Answer(found.status, headers, content, cut=fault.cut)
         if fault.bend is not None:
-            answer = fault.bend(Request(self.command, self.path), answer)
+            bent = fault.bend(Request(self.command, self.path), answer)
+            self.server.count_bent(bent != answer)
+            answer = bent
         self._answer(answer, fault)
 
     do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _pass_on

@@ -15,7 +15,7 @@ from landmark.index.extract import extract_batch
 from landmark.index.sweep import finish_sweep, plan_sweep
 from landmark.search import queries
 from landmark.storage import bucket
-from landmark.storage.bucket import BodyFault, read_object
+from landmark.storage.bucket import BodyFault, ObjectRefused, read_etag, read_object
 from landmark.storage.images import count_images, find_image, record_failure, save_image
 
 PREFIX, RESULTS = "s3://b/images/", "s3://b/results/"
@@ -242,6 +242,17 @@ def test_what_all_objects_answer_stops_the_work_and_costs_nothing(
     s3[0].get = lambda handler, key: False
     assert rows(database, extractor) == IMAGES
     assert sweep().indexed == 15
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "error"),
+    [(403, "InvalidAccessKeyId", ServerFault), (400, "ExpiredToken", ServerFault),
+     (403, "AccessDenied", ObjectRefused), (400, "InvalidRequest", ObjectRefused)],
+)  # fmt: skip
+def test_why_an_object_is_refused_is_told_though_head_says_nothing(s3, status, code, error):
+    s3[0].get = lambda handler, key: handler.refuse(status, code)
+    with pytest.raises(error, match=code):
+        read_etag(s3[1], "s3://b/images/01.jpg")
 
 
 def test_what_nobody_foresaw_of_one_image_is_its_failure(sweep, s3, database, extractor):

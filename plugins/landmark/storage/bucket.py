@@ -43,6 +43,8 @@ REFUSALS = {"AccessDenied", "403", "InvalidObjectState"}
 ACCOUNT_FAULTS = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken",
                   "TokenRefreshRequired", "RequestTimeTooSkewed", "AccountProblem",
                   "AllAccessDisabled", "InvalidSecurity", "NotSignedUp"}  # fmt: skip
+# Of HEAD, whose answer has no body: is it this object, or the account?
+WITHOUT_REASON = {"400", "403"}
 REGION = "set the region and endpoint of the connection"
 # Of statuses that say "you": too slow, too many.
 TRY_AGAIN = {408, 429}
@@ -227,7 +229,13 @@ def read_etag(client: Any, path: str) -> str:
     """An object's version; raises like `read_object`."""
     bucket, key = split_path(path)
     with _explained(path):
-        answer = client.head_object(Bucket=bucket, Key=key)
+        try:
+            answer = client.head_object(Bucket=bucket, Key=key)
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in WITHOUT_REASON:
+                raise
+            answer = client.get_object(Bucket=bucket, Key=key)  # it says why
+            answer["Body"].close()
     size = answer.get("ContentLength") or 0
     return version_of(answer.get("ETag"), size, answer.get("LastModified"))
 
