@@ -43,6 +43,13 @@ def listing_refused(status: int, code: str) -> Bend:
     return bend
 
 
+def slow_listing(seconds: float) -> Bend:
+    def bend(request: Request, answer: Answer) -> Answer:
+        return replace(answer, drip_s=seconds) if request.listed == PHOTOGRAPHS else answer
+
+    return bend
+
+
 def without_entries(content: bytes) -> bytes:
     return CONTENTS.sub(b"", content)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from benchmarks.faults.answers import refused
+from benchmarks.faults.answers import refused, slow_listing
 from benchmarks.faults.bench import SEARCHED, Bench
 from benchmarks.faults.cases import Undisturbed, differences, remove_searched
 from benchmarks.faults.proxy import Fault
@@ -21,10 +21,12 @@ QUERY, OTHER = f"s3://{BUCKET}/{SEARCHED}", f"s3://{BUCKET}/images/lighthouse/03
 #: A role's defaults that would break a search, a listing, and every text.
 ROLE_SETTINGS = {
     "datestyle": "German, DMY",
-    "statement_timeout": "20ms",
-    "idle_in_transaction_session_timeout": "20ms",
+    "statement_timeout": "1s",
+    "idle_in_transaction_session_timeout": "1s",
     "client_encoding": "LATIN1",
 }
+#: Longer than the role's time-outs: a statement that takes the listing in as it comes.
+LISTING_S = 4.0
 RESTARTS = 2
 #: Committed of new photographs before each restart.
 STEP = 4
@@ -116,7 +118,11 @@ def role_settings(bench: Bench, before: Undisturbed) -> dict[str, Any]:
     bench.fresh()
     folder = _folder()
     with _role_settings(bench):
-        states = [bench.index()]
+        bench.proxy.begin(Fault(bend=slow_listing(LISTING_S)))
+        try:
+            states = [bench.index()]
+        finally:
+            bench.proxy.begin(None)
         run_id = bench.trigger(DAG, image_path=QUERY, results_path=f"s3://{BUCKET}/{folder}")
         states.append(bench.wait(DAG, run_id))
     remove_searched(bench)
