@@ -147,7 +147,7 @@ def _take(conninfo: str) -> psycopg.Connection[Any] | None:
             found = ours[-1]
             _idle.remove(found)
         if now - found.since < LONGEST_IDLE_S:
-            with suppress(psycopg.OperationalError):
+            with suppress(psycopg.Error):  # whatever a server, or its role's settings, ends it by
                 found.connection.execute("SELECT")
                 found.connection.rollback()
                 return found.connection
