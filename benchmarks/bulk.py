@@ -25,6 +25,8 @@ from landmark.storage.database import Database
 MODEL = "bulk"
 # Rows that show each photograph's place.
 VIEWS = 5
+# About what two views of a place have in common.
+VIEW_INLIERS = 60
 # Length of what is added to descriptors of length 1. For other places it puts the two 0.85 apart,
 # beyond the distance of a putative match.
 VIEW_NOISE, PLACE_NOISE = 0.3, 1.2
@@ -114,6 +116,26 @@ def fill_table(
                     size = (features.width, features.height, len(features))
                     copy.write_row([path, model, "", *size, *(blob.tobytes() for blob in blobs)])
     _vacuum(database)
+
+
+def link_views(database: Database, photographs: int, images: int) -> None:
+    """Add the edges among the views of each place, as linking them would; nothing else agrees."""
+    last = min(images, VIEWS * photographs)
+    with database.connect() as connection:
+        connection.execute(
+            "INSERT INTO landmark_matches (first, second, inliers, putative)"
+            " SELECT one.id, two.id, %(inliers)s, 2 * %(inliers)s FROM landmarks AS one"
+            " JOIN landmarks AS two ON one.id < two.id AND (two.id - one.id) %% %(places)s = 0"
+            " WHERE one.model = %(model)s AND two.model = %(model)s"
+            " AND one.image_path < %(last)s AND two.image_path < %(last)s"
+            " ON CONFLICT DO NOTHING",
+            {
+                "inliers": VIEW_INLIERS,
+                "places": photographs,
+                "model": MODEL,
+                "last": f"s3://bulk/{last:09d}",
+            },
+        )
 
 
 def fill_global_descriptors(

@@ -10,6 +10,8 @@ import numpy as np
 
 from landmark.errors import LandmarkError
 from landmark.evaluation.figures import figures_parser
+from landmark.evaluation.labels import LabelledFolder
+from landmark.evaluation.searching import extract_box
 from landmark.features import FeatureExtractor, LocalFeatures
 from landmark.index.listing import is_image
 from landmark.progress import Progress
@@ -47,3 +49,23 @@ def extract_all(extractor: FeatureExtractor, files: Sequence[Path]) -> list[Loca
         features.append(extractor.extract(file.read_bytes(), str(file)))
         progress.add()
     return features
+
+
+def extract_folder(
+    extractor: FeatureExtractor, folder: LabelledFolder
+) -> tuple[dict[str, LocalFeatures], dict[str, LocalFeatures]]:
+    """The features of a labelled folder's images, and of its queries, in memory."""
+    progress = Progress(len(folder.images) + len(folder.queries), "images extracted")
+    images = {}
+    for name, file in folder.images.items():
+        images[name] = extractor.extract(file.read_bytes(), name)
+        progress.add()
+    queries = {}
+    for query in folder.queries:
+        file = folder.query_files[query.image]
+        if query.box is None:
+            queries[query.image] = images[query.image]
+        else:
+            queries[query.image] = extract_box(extractor, file, query.image, query.box)
+        progress.add()
+    return images, queries

@@ -21,12 +21,12 @@ from typing import Any
 import numpy as np
 
 from benchmarks.features import load_features
-from landmark.evaluation.evaluate import extract_folder, our_matcher
+from benchmarks.photographs import extract_folder
 from landmark.evaluation.labels import read_labelled_folder
 from landmark.evaluation.scores import inliers_by_place, score
 from landmark.features import LocalFeatures
 from landmark.matching import verification
-from landmark.matching.pair import MatchingParameters
+from landmark.matching.pair import MatchingParameters, compare
 from landmark.matching.ranking import Match
 
 
@@ -75,8 +75,10 @@ def rank(job: tuple[str, Variant, MatchingParameters]) -> tuple[str, list[Match]
         variant.max_distance or kept.max_distance,
         replace(kept.verification, **variant.verification),
     )
-    match = our_matcher(_queries[name], parameters)
-    matches = [Match(*match(image), path) for path, image in _images.items()]
+    matches = []
+    for path, image in _images.items():
+        pairs, verified = compare(_queries[name], image, parameters)
+        matches.append(Match(len(verified.inliers), len(pairs), path))
     return name, sorted(matches, key=lambda match: match.rank_key)
 
 
@@ -84,7 +86,7 @@ def measure(folder_path: Path, kind: str) -> None:
     """Print a folder's table, a line as soon as it is known."""
     folder = read_labelled_folder(folder_path)
     name, extractor, parameters = load_features(kind, list(folder.images.values()))
-    images, queries, _ = extract_folder(extractor, folder)
+    images, queries = extract_folder(extractor, folder)
     for shared, found in ((_images, images), (_queries, queries)):
         shared.clear()
         shared.update(found)

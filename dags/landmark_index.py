@@ -10,7 +10,10 @@ Brings the table `landmarks` in line with the bucket prefix `LANDMARK_IMAGES`: p
 4. `describe_images` gives every image that has none what puts it on a shortlist: a global
    descriptor and a sketch, made of its local features in the table. When the table has grown
    tenfold, what these are made by is measured anew.
-5. `switch_model` lets searches use the model, if it is another than before and nothing is left to
+5. `link_images` compares every image that waits for it with those most alike, over Dask: what
+   agrees makes the match graph, by which searches find what the query itself does not match. For
+   four hours at most; the rest is linked the next night.
+6. `switch_model` lets searches use the model, if it is another than before and nothing is left to
    extract.
 
 Where more than `LANDMARK_MAX_REMOVED_SHARE` of the indexed photographs are not listed any more, or
@@ -151,6 +154,29 @@ def landmark_index() -> None:
             model = registry.sweep_model(database, settings, run_id)
             return describe_table(database, model.fingerprint)
 
+    @task(execution_timeout=timedelta(hours=6))
+    def link_images(run_id: str) -> int:
+        """Compare what is not linked yet with what is most alike; return how many images."""
+        from landmark.cluster.client import open_client
+        from landmark.index import registry
+        from landmark.index.link import count_waiting, link_table
+        from landmark.matching.pair import MatchingParameters
+        from landmark_airflow import landmark, worker_database
+
+        with landmark() as (settings, database, _):
+            model = registry.sweep_model(database, settings, run_id)
+            if not count_waiting(database, model.fingerprint, settings.links):
+                return 0
+            with open_client(settings.dask, settings) as client:
+                return link_table(
+                    database,
+                    client,
+                    model.fingerprint,
+                    settings.links,
+                    MatchingParameters(model.max_distance),
+                    worker_database(settings),
+                )
+
     @task(execution_timeout=timedelta(minutes=10))
     def switch_model(run_id: str) -> bool:
         """Let searches use the model if it lacks nothing; return whether they do from now on."""
@@ -160,11 +186,12 @@ def landmark_index() -> None:
         with landmark() as (_, database, _):
             return registry.switch_after(database, run_id)
 
-    plan, summary, described, switched = (
-        plan_sweep(), summarise(), describe_images(), switch_model()
+    plan, summary, described, linked, switched = (
+        plan_sweep(), summarise(), describe_images(), link_images(), switch_model()
     )  # fmt: skip
     extract_batch.expand_kwargs(plan) >> [summary, described] >> switched
-    for step in (plan, summary, described, switched):
+    described >> linked
+    for step in (plan, summary, described, linked, switched):
         step.operator.operator_extra_links = (RunLink(),)  # type: ignore[attr-defined]
 
 

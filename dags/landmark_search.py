@@ -7,8 +7,9 @@ Trigger with the path of a photograph, or many. They need not be indexed yet.
    and adds them to `landmarks`.
 2. `rank_matches` compares them with every image of the same model, which is read once for all of
    them: mutual nearest neighbours, then the inliers of one affine transformation, fanned out over
-   Dask. Writes `matches.txt` and `matches.json` to `LANDMARK_RESULTS/<run id>/`, for each of many
-   photographs to a folder below; `searches.txt` tells all of them in short.
+   Dask; then with what the match graph leads to. Writes `matches.txt` and `matches.json` to
+   `LANDMARK_RESULTS/<run id>/`, for each of many photographs to a folder below; `searches.txt`
+   tells all of them in short.
 3. `draw_matches` draws the inliers of the best matches, and a contact sheet, beside them.
 
 The tab **Landmark** of a run shows all of it.
@@ -79,6 +80,14 @@ S3_PATH = "^s3://[^/]+/"
             title="Mode",
             description="Compare with every image, or with those most alike by their visual words; "
             "auto goes by the size of the table.",
+        ),
+        "ranking": Param(
+            "graph",
+            type="string",
+            enum=["graph", "inliers"],
+            title="Ranking",
+            description="By inliers and what matching photographs of the index vouch for together, "
+            "which also finds what the photograph itself does not match; or by inliers alone.",
         ),
         "shortlist": Param(
             None,
@@ -167,6 +176,8 @@ def landmark_search() -> None:
                 MatchingParameters(query["max_distance"]),
                 tell=lambda progress: push("progress", progress.figures),
                 worker_database=worker_database(settings),
+                ranking=params["ranking"],
+                keep_edges=params["add_to_index"] and settings.links > 0,
             )
             answer = searches.keep_results(s3, results)
         send_search(answer, time.monotonic() - started)

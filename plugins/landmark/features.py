@@ -102,6 +102,13 @@ class LocalFeatures:
         """(y, x) as fractions of the image's height and width, [n, 2]."""
         return (self.locations + 0.5) / np.array([self.height, self.width])
 
+    def same_as(self, other: LocalFeatures) -> bool:
+        """Whether both are the same local features."""
+        return all(
+            np.array_equal(getattr(self, name), getattr(other, name))
+            for name in ("locations", "descriptors", "scales")
+        )
+
     def to_bytes(self) -> bytes:
         """The features as an .npz file; the same features give the same bytes."""
         arrays: dict[str, NDArray] = {

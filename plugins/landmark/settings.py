@@ -92,6 +92,13 @@ class Settings(BaseSettings):
     shortlist: int = Field(
         300, ge=1, le=100_000, description="Images that a search in that mode compares."
     )
+    links: int = Field(
+        30,
+        ge=0,
+        le=1_000,
+        description="Most alike images that each image is compared with when it is indexed, for "
+        "the match graph; 0: no graph.",
+    )
     max_queries: int = Field(
         1_000,
         ge=1,

@@ -66,6 +66,7 @@ def test_searches_are_measured_at_every_size_on_a_postgres_of_their_own(
     for (images, mode), one in searches.items():
         assert one["rows_read"] == (images if mode == "exhaustive" else 20)
         assert one["views_found"] > 0.9 and one["seconds"] > 0
+        assert one["graph_ratio"] > 0
         assert one["worker_mb"] > 50 and one["task_and_scheduler_mb"] > 50
     read = {key: one["bytes_read"] for key, one in searches.items()}
     assert read[60, "shortlist"] < read[60, "exhaustive"] < 3 * read[30, "exhaustive"]

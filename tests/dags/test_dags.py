@@ -290,10 +290,11 @@ def test_index_then_search(dags, bucket, photograph, s3, least_rights):
         1,
     )
 
-    assert xcom(run, "switch_model") is True
+    assert xcom(run, "switch_model") is True and xcom(run, "link_images") == 9
 
     again = dags["landmark_index"].test()
     assert again.state == "success" and xcom(again, "summarise")["indexed"] == 0
+    assert xcom(again, "link_images") == 0
     assert xcom(again, "switch_model") is False
     assert states(again)["extract_batch"] == "skipped"
 
@@ -310,6 +311,7 @@ def test_index_then_search(dags, bucket, photograph, s3, least_rights):
         "mode",
         "parameters",
         "verdict",
+        "columns",
     ]
     assert header["query"] == base + "query.jpg" and header["images compared"] == "9"
     assert header["verdict"] == "match" and header["mode"] == "exhaustive"
@@ -329,7 +331,7 @@ def test_index_then_search(dags, bucket, photograph, s3, least_rights):
         }
     )
     assert run.state == "success"
-    assert len(read(s3, base + "results/mine/matches.txt").splitlines()) == 8
+    assert len(read(s3, base + "results/mine/matches.txt").splitlines()) == 9
 
 
 def test_a_new_model_takes_over_when_it_has_every_image(

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from landmark.errors import LandmarkError
-from landmark.matching.ranking import Match
-from landmark.search.drawing import draw_matches
+from landmark.matching.ranking import Match, Step
+from landmark.search.drawing import Pair, draw_chain
 from landmark.search.result import SearchResult, result_folder
 
 RESULT = SearchResult(
@@ -20,7 +20,11 @@ RESULT = SearchResult(
     mode="exhaustive",
     parameters={"top_k": 100, "min_inliers": 12},
     verdict="match",
-    matches=[Match(40, 90, "s3://b/ä b.jpg"), Match(13, 30, "s3://b/tab\tnewline\n100%.jpg")],
+    matches=[
+        Match(40, 90, "s3://b/ä b.jpg"),
+        Match(13, 30, "s3://b/tab\tnewline\n100%.jpg"),
+        Match(4, 21, "s3://b/far.jpg", (Step(40, "s3://b/ä b.jpg"), Step(35, "s3://b/far.jpg"))),
+    ],
 )
 
 
@@ -33,8 +37,10 @@ def test_the_text_is_the_contract():
         "# mode: exhaustive\n"
         "# parameters: top_k=100 min_inliers=12\n"
         "# verdict: match\n"
-        "1\t40\t90\ts3://b/ä b.jpg\n"
-        "2\t13\t30\ts3://b/tab%09newline%0A100%.jpg\n"
+        "# columns: rank, inliers, putative, image_path, expected, via\n"
+        "1\t40\t90\ts3://b/ä b.jpg\t\t\n"
+        "2\t13\t30\ts3://b/tab%09newline%0A100%.jpg\t\t\n"
+        "3\t4\t21\ts3://b/far.jpg\t\t40 s3://b/ä b.jpg 35\n"
     )
 
 
@@ -42,7 +48,10 @@ def test_no_match_is_a_header_alone():
     from dataclasses import replace
 
     text = replace(RESULT, matches=[], verdict="no match").to_text().decode()
-    assert text.endswith("# verdict: no match\n") and "\t" not in text
+    assert text.splitlines()[-2:] == [
+        "# verdict: no match",
+        "# columns: rank, inliers, putative, image_path, expected, via",
+    ]
 
 
 def test_the_json_is_the_same_and_comes_back():
@@ -52,8 +61,20 @@ def test_the_json_is_the_same_and_comes_back():
         "inliers": 13,
         "putative": 30,
         "image_path": "s3://b/tab\tnewline\n100%.jpg",
+        "via": [],
     }
+    assert fields["matches"][2]["via"] == [
+        {"inliers": 40, "image_path": "s3://b/ä b.jpg"},
+        {"inliers": 35, "image_path": "s3://b/far.jpg"},
+    ]
     assert SearchResult.from_json(RESULT.to_json()) == RESULT
+
+
+def test_a_result_of_before_there_were_chains_is_read():
+    fields = json.loads(RESULT.to_json())
+    fields["matches"] = [{**fields["matches"][0]}]
+    del fields["matches"][0]["via"]
+    assert SearchResult.from_json(json.dumps(fields).encode()).matches == RESULT.matches[:1]
 
 
 def test_a_run_has_its_folder():
@@ -85,8 +106,8 @@ def test_nothing_is_written_outside_the_results(run_id, path):
 
 def test_lines_join_the_inliers():
     grey = np.full((100, 100, 3), 128, np.uint8)
-    body = draw_matches(grey, grey, np.array([[0.5, 0.5]]), np.array([[0.5, 0.5]]))
-    picture = np.asarray(Image.open(io.BytesIO(body))).astype(int)
+    pair = Pair(grey, grey, np.array([[0.5, 0.5]]), np.array([[0.5, 0.5]]))
+    picture = np.asarray(Image.open(io.BytesIO(draw_chain([pair])))).astype(int)
     assert picture.shape == (480, 480 + 8 + 480, 3)
     colourful = picture.max(axis=2) - picture.min(axis=2) > 60
     middle = colourful[240, 240 : 480 + 8 + 240]
@@ -96,5 +117,8 @@ def test_lines_join_the_inliers():
 
 def test_no_inliers_draw_no_lines():
     grey = np.full((50, 80, 3), 128, np.uint8)
-    body = draw_matches(grey, grey, np.empty((0, 2)), np.empty((0, 2)))
-    assert Image.open(io.BytesIO(body)).size == (768 + 8 + 768, 480)
+    pair = Pair(grey, grey, np.empty((0, 2)), np.empty((0, 2)))
+    assert Image.open(io.BytesIO(draw_chain([pair]))).size == (768 + 8 + 768, 480)
+    # The pairs of a chain stand one below the other.
+    chain = [pair, pair._replace(image=np.full((50, 50, 3), 128, np.uint8))]
+    assert Image.open(io.BytesIO(draw_chain(chain))).size == (768 + 8 + 768, 480 + 8 + 480)

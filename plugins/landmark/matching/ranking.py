@@ -23,12 +23,29 @@ FAILED = "failed"
 OUTCOMES = ("match", "uncertain", "no match", FAILED)
 
 
+class Step(NamedTuple):
+    """One pair of a chain: how many inliers lead on to which image."""
+
+    inliers: int
+    image_path: str
+
+
 class Match(NamedTuple):
-    """One ranked image."""
+    """One ranked image.
+
+    Parameters
+    ----------
+    inliers, putative : int
+        With the query itself.
+    image_path : str
+    via : tuple of Step
+        The chain from the query to the image, where its own inliers are too few; else empty.
+    """
 
     inliers: int
     putative: int
     image_path: str
+    via: tuple[Step, ...] = ()
 
     @property
     def rank_key(self) -> tuple[int, int, str]:
@@ -75,8 +92,8 @@ class TopK:
 
 
 def verdict(matches: list[Match]) -> str:
-    """What the best match says: ``match``, ``uncertain`` or ``no match``."""
-    best = matches[0].inliers if matches else 0
+    """What the surest match says: ``match``, ``uncertain`` or ``no match``."""
+    best = max((match.inliers for match in matches), default=0)
     if best >= CERTAIN_INLIERS:
         return "match"
     return "uncertain" if best >= MIN_INLIERS else "no match"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import colorsys
 import io
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,14 +23,8 @@ CAPTION_PX = 26
 GROUND, INK, QUERY_INK = (250, 250, 250), (30, 30, 30), (0, 85, 170)
 
 
-def draw_matches(
-    query: NDArray[np.uint8],
-    image: NDArray[np.uint8],
-    query_locations: NDArray[np.floating],
-    image_locations: NDArray[np.floating],
-    height_px: int = PICTURE_HEIGHT_PX,
-) -> bytes:
-    """Two photographs side by side, each inlier a line between them.
+class Pair(NamedTuple):
+    """Two photographs, and where what they have in common lies.
 
     Parameters
     ----------
@@ -37,21 +32,52 @@ def draw_matches(
         RGB.
     query_locations, image_locations : floating arrays [k, 2]
         (y, x) of the inliers as fractions of each photograph's height and width.
+    """
+
+    query: NDArray[np.uint8]
+    image: NDArray[np.uint8]
+    query_locations: NDArray[np.floating]
+    image_locations: NDArray[np.floating]
+
+
+def draw_chain(pairs: Sequence[Pair], height_px: int = PICTURE_HEIGHT_PX) -> bytes:
+    """Pairs one below the other, each drawn as by `draw_matches`.
+
+    Parameters
+    ----------
+    pairs : sequence of Pair
+        At least one.
     height_px : int
-        Of the picture.
+        Of each pair.
 
     Returns
     -------
     bytes
         A JPEG.
     """
-    left, right = (_at_height(pixels, height_px) for pixels in (query, image))
+    drawn = [draw_matches(pair, height_px) for pair in pairs]
+    width = max(picture.width for picture in drawn)
+    sheet = Image.new("RGB", (width, len(drawn) * (height_px + GAP_PX) - GAP_PX), "white")
+    for number, picture in enumerate(drawn):
+        sheet.paste(picture, ((width - picture.width) // 2, number * (height_px + GAP_PX)))
+    return to_jpeg(sheet)
+
+
+def draw_matches(pair: Pair, height_px: int = PICTURE_HEIGHT_PX) -> Image.Image:
+    """Two photographs side by side, each inlier a line between them.
+
+    Parameters
+    ----------
+    height_px : int
+        Of the picture.
+    """
+    left, right = (_at_height(pixels, height_px) for pixels in (pair.query, pair.image))
     picture = Image.new("RGB", (left.width + GAP_PX + right.width, height_px), "white")
     picture.paste(left, (0, 0))
     picture.paste(right, (left.width + GAP_PX, 0))
     pen, width = ImageDraw.Draw(picture), max(1, height_px // PICTURE_HEIGHT_PX)
-    starts = query_locations[:, ::-1] * [left.width, left.height]
-    ends = image_locations[:, ::-1] * [right.width, right.height] + [left.width + GAP_PX, 0]
+    starts = pair.query_locations[:, ::-1] * [left.width, left.height]
+    ends = pair.image_locations[:, ::-1] * [right.width, right.height] + [left.width + GAP_PX, 0]
     for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
         # The hue tells lines apart by where they start: neighbours look alike, crossings stand out.
         red, green, blue = colorsys.hsv_to_rgb(start[1] / height_px * 0.8, 0.9, 1.0)
@@ -60,7 +86,7 @@ def draw_matches(
         for x, y in (start, end):
             r = 3 * width
             pen.ellipse([x - r, y - r, x + r, y + r], outline=colour, width=2 * width)
-    return to_jpeg(picture)
+    return picture
 
 
 def draw_contact_sheet(
@@ -80,7 +106,7 @@ def draw_contact_sheet(
         A JPEG; the query's cell is framed and comes first.
     """
     cells = [("query", QUERY_INK, query)]
-    cells += [(f"{rank}   {match.inliers} inliers", INK, pixels) for rank, match, pixels in matches]
+    cells += [(f"{rank}   {_found(match)}", INK, pixels) for rank, match, pixels in matches]
     width, height = CELL_PX[0] + GAP_PX, CELL_PX[1] + CAPTION_PX + GAP_PX
     columns = min(SHEET_COLUMNS, len(cells))
     rows = -(-len(cells) // columns)
@@ -97,6 +123,14 @@ def draw_contact_sheet(
             pen.rectangle(box, outline=ink, width=4)
         pen.text((x + CELL_PX[0] // 2, y + CELL_PX[1] + 4), caption, ink, font, anchor="ma")
     return to_jpeg(sheet)
+
+
+def _found(match: Match) -> str:
+    if not match.via:
+        return f"{match.inliers} inliers"
+    others = len(match.via) - 1
+    least = min(step.inliers for step in match.via)
+    return f"{least} inliers by way of {others} {'other' if others == 1 else 'others'}"
 
 
 def to_jpeg(image: Image.Image) -> bytes:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Container, Iterator, Mapping, Sequence
-from itertools import islice, pairwise
+from collections.abc import Container, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
-from dask.distributed import Client, Future, as_completed
+from dask.distributed import Client, Future
 
+from landmark.cluster.tasks import check_code, completed, database_of_workers, shares
 from landmark.cluster.workers import CODE_VERSION, keep_freed_memory, preferred_workers
-from landmark.errors import LandmarkError
 from landmark.matching.pair import MatchingParameters
 from landmark.progress import Progress
 from landmark.search.comparison import Query, Ranking, rank_images
@@ -29,9 +28,6 @@ IMAGES_PER_TASK = 64
 FEW_TASKS = 4
 # The home of tasks that any worker may take.
 ANYWHERE = ""
-
-# Between two looks for results of tasks.
-POLL_S = 0.01
 
 
 class FanOut:
@@ -51,14 +47,11 @@ class FanOut:
         # A worker gets them once, whatever the number of its tasks.
         queries = [client.submit(_itself, search.query, pure=False) for search in searches]
         self._options: dict[str, Any] = {
-            # Pods have the database's address and password of their own; Dask carries neither.
-            "database": Database("", table.worker_database.snapshot)
-            if _has_postgres_secret(client)
-            else table.worker_database.logged_in(),
+            "database": database_of_workers(client, table.worker_database),
             "model": table.model,
             "queries": client.submit(list, queries, pure=False),
-            "top_k": searches[0].best.k,
-            "min_inliers": searches[0].best.min_inliers,
+            "top_k": max(search.best.k for search in searches),
+            "min_inliers": min(search.best.min_inliers for search in searches),
             "parameters": parameters,
             "code": CODE_VERSION,
         }
@@ -118,7 +111,7 @@ class FanOut:
 
     def _take_in(self, tasks: Sequence[Future]) -> None:
         compared = verified = 0
-        for task, parts in _completed(tasks, self._options["queries"]):
+        for task, parts in completed(tasks, self._options["queries"]):
             for number, part in parts.items():
                 search = self._searches[number]
                 search.best.merge(part.matches)
@@ -131,47 +124,11 @@ class FanOut:
         logger.info("%d of %d comparisons had to be verified", verified, compared)
 
 
-def _completed(
-    tasks: Sequence[Future], queries: Future
-) -> Iterator[tuple[Future, dict[int, Ranking]]]:
-    """Each task and its result, once it is done.
-
-    When the scheduler is lost, the client cancels what it knows; of tasks that it was just about to
-    submit it would never hear again. So it is the queries, submitted before them all, that tell.
-
-    Raises
-    ------
-    ConnectionError
-        If the scheduler was lost.
-    """
-    completed = as_completed(tasks, with_results=True)
-    while not completed.is_empty():
-        if completed.has_ready():
-            task, parts = next(completed)
-            if not isinstance(parts, BaseException):
-                yield task, parts
-                continue
-        elif not queries.cancelled():
-            time.sleep(POLL_S)
-            continue
-        raise ConnectionError("Dask's scheduler was lost in the middle of the search")
-
-
-def _has_postgres_secret(client: Client) -> bool:
-    return getattr(client.cluster, "has_postgres_secret", False)
-
-
 def _partitioned(ids: list[int], workers: int) -> list[Partition]:
     """Slices for tasks: enough that no worker idles."""
     tasks = max(-(-len(ids) // IMAGES_PER_TASK), workers)
     slices = iter(ids)
     return [Partition([*islice(slices, size)], size) for size in shares(len(ids), tasks)]
-
-
-def shares(total: int, parts: int) -> list[int]:
-    """`total` in so many parts of about one size, none of them empty."""
-    bounds = [total * part // parts for part in range(parts + 1)]
-    return [last - first for first, last in pairwise(bounds) if last > first]
 
 
 def _itself(query: Query) -> Query:
@@ -198,11 +155,7 @@ def _rank_partition(
         Of each id the numbers of the queries that it is compared with; by default all.
     """
     keep_freed_memory()
-    if code != CODE_VERSION:
-        raise LandmarkError(
-            f"a worker that joined during the search runs Landmark {CODE_VERSION} instead of "
-            f"{code}; bring its plugins/ up to date and restart it"
-        )
+    check_code(code)
     # A shortlist's rows come again in no other search; those of the whole table do in each.
     cache = ROWS if ROWS.limit_bytes and wanted is None else None
     images = read_partition(database, model, partition.ids, cache)

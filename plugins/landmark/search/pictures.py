@@ -1,9 +1,13 @@
-"""Pictures of written results: each pair's inliers, found again, and a contact sheet."""
+"""Pictures of written results: each match's inliers, found again, and a contact sheet.
+
+Of a match that was found by way of others, the pairs of the chain stand one below the other.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,10 +16,11 @@ from numpy.typing import NDArray
 from landmark.errors import LandmarkError
 from landmark.extraction.decoding import shrink
 from landmark.extraction.sandbox import decode_isolated
+from landmark.features import LocalFeatures
 from landmark.matching.pair import MatchingParameters, compare
 from landmark.matching.ranking import Match
 from landmark.progress import Progress
-from landmark.search.drawing import CELL_PX, draw_contact_sheet, draw_matches
+from landmark.search.drawing import CELL_PX, Pair, draw_chain, draw_contact_sheet
 from landmark.search.result import CONTACT_SHEET, PICTURE, read_query, read_result
 from landmark.search.searches import read_own
 from landmark.storage.bucket import read_object, write_object
@@ -31,21 +36,18 @@ PICTURES_A_RUN = 1_000
 PICTURE_SIDE_PX = 1024
 
 
-class Pair(NamedTuple):
-    """A query and one of its matches, as they lie in S3 now.
+class Photograph(NamedTuple):
+    """One of a pair, as it lies in S3 now.
 
     Parameters
     ----------
-    query, image : uint8 arrays [h, w, 3]
+    pixels : uint8 array [h, w, 3]
         RGB.
-    query_locations, image_locations : floating arrays [k, 2]
-        (y, x) of the inliers as fractions of each photograph's height and width.
+    features : LocalFeatures
     """
 
-    query: NDArray[np.uint8]
-    image: NDArray[np.uint8]
-    query_locations: NDArray[np.floating]
-    image_locations: NDArray[np.floating]
+    pixels: NDArray[np.uint8]
+    features: LocalFeatures
 
 
 def read_pairs(
@@ -54,10 +56,11 @@ def read_pairs(
     folder: str,
     ranks: Sequence[int],
     side_px: int = PICTURE_SIDE_PX,
-) -> Iterator[tuple[int, Match, Pair]]:
+) -> Iterator[tuple[int, Match, list[Pair]]]:
     """A written result's pairs of these ranks, compared again to know which matches are inliers.
 
-    Images that have gone or changed since are passed over.
+    Of each match the query and the image; or the pairs of the chain by way of which it was found.
+    Matches of images that have gone or changed since are passed over.
 
     Parameters
     ----------
@@ -66,34 +69,45 @@ def read_pairs(
     """
     if not ranks:
         return
-    result, query = read_result(client, folder), read_query(client, folder)
+    result = read_result(client, folder)
     query_data, _ = read_object(client, result.query)
-    query_picture = decode_isolated(query_data, result.query, side_px).pixels
+    query = Photograph(
+        decode_isolated(query_data, result.query, side_px).pixels, read_query(client, folder)
+    )
     parameters = MatchingParameters(result.parameters["max_distance"])
     for rank in ranks:
         match = result.matches[rank - 1]
-        found = find_image(database, match.image_path, result.model)
+        paths = [step.image_path for step in match.via] or [match.image_path]
         try:
-            data, etag = read_object(client, match.image_path)
-            if found is None or etag not in found[0]:
-                raise LandmarkError(f"{match.image_path}: changed since it was compared")
-            picture = decode_isolated(data, match.image_path, side_px).pixels
+            images = [_read(database, client, path, result.model, side_px) for path in paths]
         except LandmarkError as error:
             logger.warning("no picture for rank %d: %s", rank, error)
             continue
-        features = found[1]
-        pairs, verification = compare(query, features, parameters)
-        inliers = pairs[verification.inliers]
         yield (
             rank,
             match,
-            Pair(
-                query_picture,
-                picture,
-                query.relative_locations[inliers[:, 0]],
-                features.relative_locations[inliers[:, 1]],
-            ),
+            [_pair(*ends, parameters) for ends in pairwise([query, *images])],
         )
+
+
+def _read(database: Database, client: Any, path: str, model: str, side_px: int) -> Photograph:
+    """An indexed image; `LandmarkError` if it has gone or changed since."""
+    found = find_image(database, path, model)
+    data, etag = read_object(client, path)
+    if found is None or etag not in found[0]:
+        raise LandmarkError(f"{path}: changed since it was compared")
+    return Photograph(decode_isolated(data, path, side_px).pixels, found[1])
+
+
+def _pair(query: Photograph, image: Photograph, parameters: MatchingParameters) -> Pair:
+    pairs, verification = compare(query.features, image.features, parameters)
+    inliers = pairs[verification.inliers]
+    return Pair(
+        query.pixels,
+        image.pixels,
+        query.features.relative_locations[inliers[:, 0]],
+        image.features.relative_locations[inliers[:, 1]],
+    )
 
 
 def draw_pair(
@@ -106,8 +120,8 @@ def draw_pair(
     LandmarkError
         If one of the two images has gone or changed since.
     """
-    for _, _, pair in read_pairs(database, client, folder, [rank], side_px):
-        return draw_matches(*pair, height_px=height_px)
+    for _, _, pairs in read_pairs(database, client, folder, [rank], side_px):
+        return draw_chain(pairs, height_px)
     raise LandmarkError(f"rank {rank}: the image has gone or changed since; search again")
 
 
@@ -154,11 +168,11 @@ def draw_best(database: Database, client: Any, folder: str, pictures: int = PICT
     cells = []
     query = None
     try:
-        for rank, match, pair in read_pairs(database, client, folder, ranks):
-            picture = draw_matches(*pair)
+        for rank, match, pairs in read_pairs(database, client, folder, ranks):
+            picture = draw_chain(pairs)
             write_object(client, folder + PICTURE.format(rank=rank), picture, "image/jpeg")
-            query = pair.query
-            cells.append((rank, match, shrink(pair.image, max(CELL_PX))))
+            query = pairs[0].query
+            cells.append((rank, match, shrink(pairs[-1].image, max(CELL_PX))))
     except LandmarkError as error:  # the query has gone; the result stands without pictures
         logger.warning("no pictures: %s", error)
     if query is not None:

@@ -9,13 +9,15 @@ from functools import cached_property
 
 from landmark.errors import LandmarkError
 from landmark.index.describe import EXHAUSTIVE_UP_TO
-from landmark.matching.ranking import MIN_INLIERS, TopK
+from landmark.matching.match_graph import EDGE_INLIERS
+from landmark.matching.ranking import MIN_INLIERS, Match, TopK
 from landmark.search.comparison import Query
-from landmark.search.shortlist import EXPANDED_BY, Shortlist, SketchCache
+from landmark.search.neighbourhood import SEEDS, Neighbourhood, neighbourhood, rank_by_graph
+from landmark.search.shortlist import CANDIDATES, EXPANDED_BY, Shortlist
 from landmark.storage.aggregations import NumberedAggregation, known_aggregations
 from landmark.storage.blobs import local_dimensions
 from landmark.storage.database import Database
-from landmark.storage.descriptions import undescribed_ids
+from landmark.storage.descriptions import SketchCache, undescribed_ids
 from landmark.storage.images import contents_besides
 from landmark.storage.models import known_models
 from landmark.storage.nearest import warn_of_other_dimensions
@@ -46,7 +48,7 @@ class Table:
     def __init__(self, database: Database, model: str, worker_database: Database | None) -> None:
         self.database, self.model = database, model
         self.worker_database = replace(worker_database or database, snapshot=database.snapshot)
-        self.sketches = SketchCache(database)
+        self.sketches = SketchCache(database, CANDIDATES)
 
     @cached_property
     def aggregations(self) -> list[NumberedAggregation]:
@@ -86,6 +88,8 @@ class RunningSearch:
         In that mode.
     compared : int
         Images so far.
+    around : Neighbourhood or None
+        Of the match graph, once it was looked at.
     """
 
     query: Query
@@ -95,6 +99,23 @@ class RunningSearch:
     best: TopK
     nearest: Shortlist | None = None
     compared: int = 0
+    around: Neighbourhood | None = None
+
+    def look_around(self, table: Table) -> list[int]:
+        """Take in the graph around what was found; ids of what the query is to be compared with.
+
+        From now on it keeps whatever it is compared with, inliers or not.
+        """
+        self.around = neighbourhood(table.database, table.model, self.query.path, self.best.matches)
+        known = {match.image_path for match in self.best.matches}
+        self.best = TopK(self.best.k + len(self.around.paths), 0, self.best.matches)
+        return [image for image, path in self.around.paths.items() if path not in known]
+
+    def listed(self, top_k: int, min_inliers: int) -> list[Match]:
+        """What the result lists, best first."""
+        if self.around is not None:
+            return rank_by_graph(self.best.matches, self.around, min_inliers)[:top_k]
+        return [match for match in self.best.matches if match.inliers >= min_inliers][:top_k]
 
 
 def begin_searches(
@@ -104,6 +125,7 @@ def begin_searches(
     shortlist: int,
     top_k: int,
     min_inliers: int,
+    by_graph: bool,
 ) -> list[RunningSearch | LandmarkError]:
     """Look at the table, and choose for each query how it is searched for."""
     database, model = table.database, table.model
@@ -122,12 +144,16 @@ def begin_searches(
                     f"{table.local_dimensions}; clear the run, and they are made anew"
                 )
             chosen = _choose_mode(table, mode, shortlist, others.images)
-            search = RunningSearch(
-                query, others.has_path, others.newest, chosen, TopK(top_k, min_inliers)
-            )
+            # More than the result may list: what finds other images of the place.
+            wanted = TopK(top_k, min_inliers)
+            if by_graph and chosen == "shortlist":
+                wanted = TopK(max(top_k, SEEDS, shortlist), 0)  # as it was compared with these
+            elif by_graph:
+                wanted = TopK(max(top_k, SEEDS), min(min_inliers, EDGE_INLIERS))
+            elif chosen == "shortlist":
+                wanted = TopK(max(top_k, EXPANDED_BY), min(min_inliers, MIN_INLIERS))
+            search = RunningSearch(query, others.has_path, others.newest, chosen, wanted)
             if chosen == "shortlist":
-                # It wants to know of the place's surest images, whatever the result may list.
-                search.best = TopK(max(top_k, EXPANDED_BY), min(min_inliers, MIN_INLIERS))
                 search.nearest = Shortlist(
                     database,
                     model,

@@ -11,17 +11,20 @@ from typing import Any, Protocol
 
 from dask.distributed import Client
 
+from landmark.cluster.tasks import shares
 from landmark.errors import LandmarkError
 from landmark.matching.pair import MatchingParameters
 from landmark.matching.ranking import MIN_INLIERS, verdict
 from landmark.progress import Progress
 from landmark.search import fanout
 from landmark.search.comparison import Query
+from landmark.search.neighbourhood import own_edges
 from landmark.search.planning import RunningSearch, Table, begin_searches, group_queries
 from landmark.search.result import SearchResult, read_query
 from landmark.search.searches import Search
 from landmark.search.shortlist import ROUNDS
 from landmark.storage.database import Database
+from landmark.storage.edges import save_edges
 from landmark.storage.partitions import list_partitions
 
 logger = logging.getLogger(__name__)
@@ -71,6 +74,8 @@ def rank_table(
     parameters: MatchingParameters = MatchingParameters(),
     tell: Callable[[Progress], None] = lambda progress: None,
     worker_database: Database | None = None,
+    ranking: str = "graph",
+    keep_edges: bool = False,
 ) -> Iterator[SearchResult | LandmarkError]:
     """Compare queries with the images of their model in the table, in one pass for all of them.
 
@@ -90,6 +95,10 @@ def rank_table(
         Told now and then how far it is.
     worker_database : Database, optional
         The same database as the workers reach it, such as by a role that may only read.
+    ranking : {'graph', 'inliers'}
+        By inliers and what the match graph says together, or by inliers alone.
+    keep_edges : bool
+        Add what a query that is indexed itself was found to match to the graph.
 
     Yields
     ------
@@ -104,7 +113,9 @@ def rank_table(
             logger.info("%d queries left: %d of them in this pass", left, len(group))
         with database.at_one_time() as frozen:
             table = Table(frozen, model, worker_database)
-            begun = begin_searches(table, group, mode, shortlist, top_k, min_inliers)
+            begun = begin_searches(
+                table, group, mode, shortlist, top_k, min_inliers, ranking == "graph"
+            )
             searches = [search for search in begun if isinstance(search, RunningSearch)]
             exhaustive = [search for search in searches if search.mode == "exhaustive"]
             short = [search for search in searches if search.mode == "shortlist"]
@@ -124,11 +135,20 @@ def rank_table(
                 tasks = fanout.FanOut(table, client, short, parameters, progress)
                 _rank_shortlists(tasks, table, short, shortlist)
                 del tasks  # and with it the queries that the workers hold
+            if ranking == "graph" and searches:
+                _compare_around(table, client, searches, parameters, progress)
+            own = [
+                own_edges(frozen, model, search.query, search.best.matches)
+                for search in searches
+                if keep_edges
+            ]
+        for edges, versions in own:
+            save_edges(database, edges, versions)
         for search in begun:
             if isinstance(search, LandmarkError):
                 yield search
                 continue
-            matches = [match for match in search.best.matches if match.inliers >= min_inliers]
+            matches = search.listed(top_k, min_inliers)
             yield SearchResult(
                 query=search.query.path,
                 model=model,
@@ -138,12 +158,13 @@ def rank_table(
                 parameters={
                     "top_k": top_k,
                     "min_inliers": min_inliers,
+                    "ranking": ranking,
                     **({"shortlist": shortlist} if search.mode == "shortlist" else {}),
                     "max_distance": parameters.max_distance,
                     **asdict(parameters.verification),
                 },
                 verdict=verdict(matches),
-                matches=matches[:top_k],
+                matches=matches,
             )
 
 
@@ -170,7 +191,7 @@ def _rank_shortlists(
     tasks.rank_some(dict.fromkeys(table.undescribed_ids, range(len(searches))))
     numbered = iter(enumerate(searches))
     while some := list(islice(numbered, SHORTLISTS_AT_ONCE)):
-        for images in fanout.shares(shortlist, ROUNDS):
+        for images in shares(shortlist, ROUNDS):
             wanted: dict[int, list[int]] = {}
             for number, search in some:
                 assert search.nearest is not None
@@ -180,3 +201,23 @@ def _rank_shortlists(
             tasks.rank_some(wanted)
         for _, search in some:
             search.nearest = None
+
+
+def _compare_around(
+    table: Table,
+    client: Client,
+    searches: Sequence[RunningSearch],
+    parameters: MatchingParameters,
+    progress: Progress,
+) -> None:
+    """Compare the queries with what the match graph leads to from what they matched."""
+    wanted: dict[int, list[int]] = {}
+    for number, search in enumerate(searches):
+        for image in search.look_around(table):
+            wanted.setdefault(image, []).append(number)
+    compared = [search.compared for search in searches]
+    if wanted:
+        fanout.FanOut(table, client, searches, parameters, progress).rank_some(wanted)
+    for search, before in zip(searches, compared, strict=True):
+        if search.mode == "exhaustive":  # it was compared with all of them already
+            search.compared = before

@@ -26,6 +26,8 @@ QUERY = "query.npz"
 PICTURE = "matches/{rank:03d}.jpg"
 CONTACT_SHEET = "contact-sheet.jpg"
 
+# Of matches.txt.
+COLUMNS = ("rank", "inliers", "putative", "image_path", "expected", "via")
 # A path must not break the columns; a percent sign alone is left as it is.
 CONTROL_CHARACTERS = {code: f"%{code:02X}" for code in [*range(32), 127]}
 
@@ -51,7 +53,7 @@ class SearchResult:
     verdict : str
         ``match``, ``uncertain`` or ``no match``.
     matches : list of Match
-        Best first.
+        Best first. What the query itself does not reach has the chain by way of which it was found.
     """
 
     query: str
@@ -64,7 +66,7 @@ class SearchResult:
     matches: list[Match]
 
     def to_text(self) -> bytes:
-        """matches.txt: a header, then rank, inliers, putatives, path, separated by tabs."""
+        """matches.txt: a header, then a line of `COLUMNS` for each match, separated by tabs."""
         parameters = " ".join(f"{name}={value}" for name, value in self.parameters.items())
         header = {
             "query": self.query.translate(CONTROL_CHARACTERS),
@@ -76,18 +78,18 @@ class SearchResult:
             "verdict": self.verdict,
         }
         lines = [f"# {key}: {value}" for key, value in header.items()]
-        lines += [
-            f"{rank}\t{match.inliers}\t{match.putative}"
-            f"\t{match.image_path.translate(CONTROL_CHARACTERS)}"
-            for rank, match in enumerate(self.matches, 1)
-        ]
+        lines.append("# columns: " + ", ".join(COLUMNS))
+        for rank, match in enumerate(self.matches, 1):
+            columns = [rank, match.inliers, match.putative, match.image_path, "", chain_text(match)]
+            lines.append("\t".join(str(text).translate(CONTROL_CHARACTERS) for text in columns))
         return ("\n".join(lines) + "\n").encode()
 
     def to_json(self) -> bytes:
         """matches.json: the same, for programs."""
         fields = asdict(self)
         fields["matches"] = [
-            {"rank": rank, **match._asdict()} for rank, match in enumerate(self.matches, 1)
+            {"rank": rank, **match._asdict(), "via": [step._asdict() for step in match.via]}
+            for rank, match in enumerate(self.matches, 1)
         ]
         return json.dumps(fields, indent=1, ensure_ascii=False).encode()
 
@@ -103,15 +105,25 @@ class SearchResult:
         fields = from_json(data)
         if not isinstance(fields, dict) or not isinstance(fields.get("matches"), list):
             raise ValueError("no result of a search")
-        names = (*Match._fields, "rank")
+        names = {*Match._fields, "rank"}
         for match in fields["matches"]:
-            if not isinstance(match, dict) or match.keys() != set(names):
+            # Those of before there was a match graph have no chains.
+            if not isinstance(match, dict) or match.keys() | {"via"} != names:
                 raise ValueError("no result of a search")
             del match["rank"]
         return _RESULT.validate_python(fields)
 
 
 _RESULT = TypeAdapter(SearchResult)
+
+
+def chain_text(match: Match) -> str:
+    """By way of which images a match was found, each after the inliers that lead to it.
+
+    ``41 s3://bucket/a.jpg 63``: the query has 41 inliers with a.jpg, and that 63 with the match.
+    """
+    steps = [f"{step.inliers} {step.image_path}" for step in match.via[:-1]]
+    return " ".join([*steps, *(str(step.inliers) for step in match.via[-1:])])
 
 
 def result_folder(results: str, run_id: str, results_path: str | None = None) -> str:
@@ -159,7 +171,7 @@ def write_result(client: Any, folder: str, result: SearchResult) -> dict[str, An
         "matches": len(result.matches),
         "images_compared": result.images_compared,
         "best": result.matches[0].image_path if result.matches else None,
-        "inliers": result.matches[0].inliers if result.matches else 0,
+        "inliers": max((match.inliers for match in result.matches), default=0),
         "result": folder + TEXT,
     }
     logger.info("%s", answer)

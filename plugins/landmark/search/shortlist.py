@@ -2,61 +2,28 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
-from contextlib import suppress
 
 import numpy as np
-from numpy.typing import NDArray
 
 from landmark.errors import LandmarkError
 from landmark.features import LocalFeatures
-from landmark.matching.match_kernel import MatchKernel, Sketch, Sketches
+from landmark.matching.candidates import Candidates
 from landmark.matching.ranking import Match
 from landmark.storage.aggregations import Description, NumberedAggregation, known_aggregations
 from landmark.storage.database import Database
-from landmark.storage.descriptions import read_descriptions, read_sketches
+from landmark.storage.descriptions import SketchCache, read_descriptions
 from landmark.storage.nearest import nearest
 
 # Of the nearest by global descriptor so many are put in the order of the match kernel, which says
 # more: some 20 KB of memory each.
 CANDIDATES = 2_000
-# What comparing these takes stays within a processor's cache.
-COMPARED_AT_ONCE = 64
 
 # It is taken in rounds. What a round verifies, with at least `MIN_INLIERS`, is the same place seen
 # otherwise, and helps the next round to find more of it (query expansion: Chum et al., "Total
 # Recall", 2007).
 ROUNDS = 4
 EXPANDED_BY = 10
-
-
-class SketchCache:
-    """Sketches of the table as it was at one time, for all the queries of a pass.
-
-    Keeps those of `CANDIDATES` images, which were asked for last.
-
-    Parameters
-    ----------
-    database : Database
-    """
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._kept: OrderedDict[int, Sketch | None] = OrderedDict()
-
-    def read(self, kernel: MatchKernel, ids: Sequence[int]) -> dict[int, Sketch]:
-        """Of images that have a sound one, by id; others are named in the log."""
-        found = {number: self._kept[number] for number in ids if number in self._kept}
-        if len(found) < len(ids):
-            missing = [number for number in ids if number not in found]
-            found |= read_sketches(self._database, kernel, missing)
-        for number, sketch in found.items():
-            self._kept[number] = sketch
-            self._kept.move_to_end(number)
-        while len(self._kept) > CANDIDATES:
-            self._kept.popitem(last=False)
-        return {number: sketch for number, sketch in found.items() if sketch is not None}
 
 
 class Shortlist:
@@ -92,7 +59,7 @@ class Shortlist:
         aggregations: Sequence[NumberedAggregation] | None = None,
         sketches: SketchCache | None = None,
     ) -> None:
-        sketches = sketches or SketchCache(database)
+        sketches = sketches or SketchCache(database, CANDIDATES)
         found = known_aggregations(database, model) if aggregations is None else aggregations
         if not found:
             raise LandmarkError(
@@ -138,7 +105,7 @@ class _List:
         self._sketches = sketches
         self._database, self._model, self._query_path = database, model, query_path
         self._images, self._aggregation, self._query = images, aggregation, query
-        self._candidates = _Candidates(aggregation.kernel) if aggregation.kernel else None
+        self._candidates = Candidates(aggregation.kernel) if aggregation.kernel else None
         self._sure: list[str] | None = None
         self._order: list[int] = []
         self._taken: set[int] = set()
@@ -167,49 +134,3 @@ class _List:
         self._candidates.add([(number, sketches[number]) for number in new if number in sketches])
         first = self._candidates.in_order([one.sketch for one in known if one.sketch])
         return first + [number for number in near if number not in self._candidates.ids]
-
-
-class _Candidates:
-    """Images with how alike they are to the nearest of those that are known to show the place."""
-
-    def __init__(self, kernel: MatchKernel) -> None:
-        self.ids: set[int] = set()
-        self.kernel = kernel
-        self._known: dict[bytes, Sketch] = {}
-        self._parts: list[tuple[list[int], Sketches, NDArray[np.float32]]] = []
-
-    def add(self, sketches: list[tuple[int, Sketch]]) -> None:
-        """Take in further images, the nearest by global descriptor first."""
-        parts = []
-        for first in range(0, len(sketches), COMPARED_AT_ONCE):
-            some = sketches[first : first + COMPARED_AT_ONCE]
-            ids = [number for number, _ in some]
-            part = Sketches([sketch for _, sketch in some])
-            parts.append((ids, part, np.zeros(len(part), np.float32)))
-            self.ids.update(ids)
-        self._compare([*self._known.values()], parts)
-        self._parts += parts
-
-    def in_order(self, known: list[bytes]) -> list[int]:
-        """All of them, those most like one of the images `known` by now first."""
-        new = {}
-        for data in known:
-            if data not in self._known:
-                with suppress(ValueError):  # damaged, and named where the sketches are read
-                    new[data] = self.kernel.read(data)
-        self._known |= new
-        self._compare([*new.values()], self._parts)
-        if not self._parts:
-            return []
-        ids = np.concatenate([ids for ids, _, _ in self._parts])
-        alike = np.concatenate([alike for _, _, alike in self._parts])
-        return ids[np.argsort(-alike, kind="stable")].tolist()
-
-    def _compare(
-        self, known: list[Sketch], parts: list[tuple[list[int], Sketches, NDArray[np.float32]]]
-    ) -> None:
-        if not known:
-            return
-        together = Sketches(known)
-        for _, part, alike in parts:
-            np.maximum(alike, self.kernel.similarities(together, part), out=alike)

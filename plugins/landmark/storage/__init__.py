@@ -7,6 +7,7 @@ __all__ = [
     "bucket",
     "database",
     "descriptions",
+    "edges",
     "images",
     "listings",
     "models",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
@@ -127,6 +128,23 @@ def read_descriptions(
         return [Description(vector.to_numpy(), sketch) for vector, sketch in rows]
 
 
+def describing(
+    database: Database, aggregation: int, ids: Sequence[int]
+) -> dict[int, tuple[str, Description]]:
+    """Of images that the aggregation has described: path and description, by id."""
+    with database.connect() as connection:
+        register_vector(connection)
+        rows = connection.cursor(binary=True).execute(
+            "SELECT id, image_path, global_descriptor, sketch FROM landmarks WHERE id = ANY(%s)"
+            " AND aggregation = %s AND global_descriptor IS NOT NULL ORDER BY id",
+            [list(ids), aggregation],
+        )
+        return {
+            number: (path, Description(vector.to_numpy(), sketch))
+            for number, path, vector, sketch in rows
+        }
+
+
 def read_sketches(
     database: Database, kernel: MatchKernel, ids: Sequence[int]
 ) -> dict[int, Sketch | None]:
@@ -181,3 +199,31 @@ def _described_by(model: str, aggregation: int | None) -> tuple[LiteralString, d
     if aggregation is None:
         return "model = %(model)s AND aggregation IS NULL", {"model": model}
     return "aggregation = %(aggregation)s", {"aggregation": aggregation}
+
+
+class SketchCache:
+    """Sketches, of which those that were asked for last are kept.
+
+    Parameters
+    ----------
+    database : Database
+    images : int
+        How many are kept.
+    """
+
+    def __init__(self, database: Database, images: int) -> None:
+        self._database, self._images = database, images
+        self._kept: OrderedDict[int, Sketch | None] = OrderedDict()
+
+    def read(self, kernel: MatchKernel, ids: Sequence[int]) -> dict[int, Sketch]:
+        """Of images that have a sound one, by id; others are named in the log."""
+        found = {number: self._kept[number] for number in ids if number in self._kept}
+        if len(found) < len(ids):
+            missing = [number for number in ids if number not in found]
+            found |= read_sketches(self._database, kernel, missing)
+        for number, sketch in found.items():
+            self._kept[number] = sketch
+            self._kept.move_to_end(number)
+        while len(self._kept) > self._images:
+            self._kept.popitem(last=False)
+        return {number: sketch for number, sketch in found.items() if sketch is not None}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Hashable, Iterable, Iterator
+from datetime import datetime
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -59,6 +60,8 @@ class StoredImage(NamedTuple):
         As of `LocalFeatures`.
     id : int
         Of the row.
+    indexed_at : datetime
+        When these features were written.
     """
 
     image_path: str
@@ -67,6 +70,7 @@ class StoredImage(NamedTuple):
     descriptors: NDArray[np.float16]
     scales: NDArray[np.float32]
     id: int = 0
+    indexed_at: datetime = datetime.min
 
 
 def list_partitions(database: Database, model: str, images: int) -> list[Partition]:
@@ -171,6 +175,7 @@ def _read_images(
                 as_array(descriptors, "<f2", n, dimensions),
                 as_scales(scales, n),
                 number,
+                indexed_at,
             )
         except ValueError as error:
             warn_damaged(path, error)

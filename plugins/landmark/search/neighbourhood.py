@@ -1,0 +1,152 @@
+"""The part of the match graph around what a query matches, and how that ranks the images.
+
+Photographs of the query's place that the query itself does not match are found by way of those
+that it does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+
+from landmark.matching.match_graph import EDGE_INLIERS, chains, scores, support
+from landmark.matching.ranking import Match, Step
+from landmark.search.comparison import Query
+from landmark.storage.database import Database
+from landmark.storage.edges import Edge, edges_of, paths_of, versions_of
+from landmark.storage.images import find_image
+
+# Of the query's own matches so many lead on.
+SEEDS = 100
+# How far from these, and to how many images in all.
+HOPS = 3
+NEIGHBOURS = 300
+# An image that the query itself does not match is listed if each pair of a chain has so many
+# inliers, and so much support beside the image that has most: photographs that show two places lead
+# on from one to the other, but hardly anything there vouches for what lies further on.
+CHAIN_INLIERS = 30
+CHAIN_SUPPORT = 0.2
+
+
+@dataclass(frozen=True)
+class Neighbourhood:
+    """Images around a query's matches, and the pairs among them.
+
+    Parameters
+    ----------
+    paths : mapping of int to str
+        Of each image, by id.
+    edges : sequence of Edge
+        In order.
+    """
+
+    paths: Mapping[int, str]
+    edges: Sequence[Edge]
+
+
+def neighbourhood(
+    database: Database, model: str, query_path: str, matches: Sequence[Match]
+) -> Neighbourhood:
+    """What the graph reaches from a query's matches, by the strongest chains first.
+
+    Parameters
+    ----------
+    query_path : str
+        The query's own image, which does not vouch for what it found.
+    matches : sequence of Match
+        With the query itself, best first.
+    """
+    sure = [match for match in matches if match.inliers >= EDGE_INLIERS][:SEEDS]
+    rows = versions_of(database, model, [query_path, *(match.image_path for match in sure)])
+    own, _ = rows.get(query_path, (None, None))
+    reached = {
+        rows[match.image_path][0]: match.inliers for match in sure if match.image_path in rows
+    }
+    edges: set[Edge] = set()
+    ends = dict(reached)
+    for _ in range(HOPS):
+        found: dict[int, int] = {}
+        new = edges_of(database, list(ends)) if ends else []
+        edges.update(new)
+        for edge in new:
+            for near, far in ((edge.first, edge.second), (edge.second, edge.first)):
+                if near in ends and far not in reached and far != own:
+                    found[far] = max(found.get(far, 0), min(ends[near], edge.inliers))
+        nearest = sorted(found, key=lambda image: (-found[image], image))
+        ends = {image: found[image] for image in nearest[: NEIGHBOURS - len(reached)]}
+        reached |= ends
+    if ends:
+        edges.update(edges_of(database, list(ends)))
+    return Neighbourhood(
+        paths_of(database, list(reached)),
+        sorted(edge for edge in edges if edge.first in reached and edge.second in reached),
+    )
+
+
+def own_edges(
+    database: Database, model: str, query: Query, matches: Sequence[Match]
+) -> tuple[list[Edge], dict[int, datetime]]:
+    """The pairs of a query that is indexed itself, for `save_edges`; none if it is another by now.
+
+    Parameters
+    ----------
+    matches : sequence of Match
+        With the query itself.
+    """
+    sure = [match for match in matches if match.inliers >= EDGE_INLIERS]
+    rows = versions_of(database, model, [query.path, *(match.image_path for match in sure)])
+    indexed = find_image(database, query.path, model)
+    if query.path not in rows or indexed is None or not query.features.same_as(indexed[1]):
+        return [], {}
+    own, _ = rows[query.path]
+    edges = []
+    for match in sure:
+        other, _ = rows[match.image_path]
+        edges.append(Edge(min(own, other), max(own, other), match.inliers, match.putative))
+    return edges, dict(rows.values())
+
+
+def rank_by_graph(matches: Sequence[Match], around: Neighbourhood, min_inliers: int) -> list[Match]:
+    """The images that a search lists, by inliers and support together, best first.
+
+    Parameters
+    ----------
+    matches : sequence of Match
+        Of every image of the neighbourhood that could be compared, and of others.
+    min_inliers : int
+        With the query itself; with fewer, an image needs a chain.
+    """
+    places = {match.image_path: place for place, match in enumerate(matches)}
+    known = [
+        edge
+        for edge in around.edges
+        if around.paths.get(edge.first) in places and around.paths.get(edge.second) in places
+    ]
+    ends = np.array(
+        [[places[around.paths[end]] for end in edge[:2]] for edge in known], np.int64
+    ).reshape(-1, 2)
+    inliers = np.array([edge.inliers for edge in known], np.int64)
+    direct = np.array([match.inliers for match in matches], np.int64)
+    vouched = support(ends, inliers, direct)
+    ranked = scores(direct, vouched)
+    weakest, previous = chains(ends, inliers, direct, HOPS)
+    between = {(a, b): n for (a, b), n in zip(ends.tolist(), inliers.tolist(), strict=True)}
+    between |= {(b, a): n for (a, b), n in between.items()}
+
+    def chain(place: int) -> tuple[Step, ...]:
+        before, path = int(previous[place]), matches[place].image_path
+        if before < 0:
+            return (Step(int(direct[place]), path),)
+        return (*chain(before), Step(between[before, place], path))
+
+    by_way = (previous >= 0) & (weakest >= CHAIN_INLIERS) & (vouched >= CHAIN_SUPPORT)
+    listed = [
+        (place, match if match.inliers >= min_inliers else match._replace(via=chain(place)))
+        for place, match in enumerate(matches)
+        if match.inliers >= min_inliers or by_way[place]
+    ]
+    listed.sort(key=lambda one: (-ranked[one[0]], one[1].rank_key))
+    return [match for _, match in listed]

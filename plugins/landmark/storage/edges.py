@@ -1,0 +1,171 @@
+"""The table `landmark_matches`: the match graph, and which images wait to be linked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import psycopg
+from psycopg import sql
+
+from landmark.storage.database import Database
+
+# Of one image, and of these the surest: a famous place has images that thousands agree with.
+EDGES_PER_IMAGE = 100
+# So many rows are counted for those who look at the index; of more the planner's estimate is told.
+COUNTED_ROWS = 10_000
+
+
+class Edge(NamedTuple):
+    """Two images that were compared, `first` as the query.
+
+    Parameters
+    ----------
+    first, second : int
+        Ids of their rows, the smaller first.
+    inliers, putative : int
+    """
+
+    first: int
+    second: int
+    inliers: int
+    putative: int
+
+
+class Count(NamedTuple):
+    """A number of rows; `is_exact` unless it is an estimate of more than are counted."""
+
+    rows: int
+    is_exact: bool
+
+
+def unlinked_ids(database: Database, aggregation: int, after_id: int, images: int) -> list[int]:
+    """The next of an aggregation's images that wait to be linked, by id."""
+    with database.connect() as connection:
+        rows = connection.execute(
+            "SELECT image FROM landmark_unlinked JOIN landmarks ON id = image"
+            " WHERE aggregation = %s AND global_descriptor IS NOT NULL AND image > %s"
+            " ORDER BY image LIMIT %s",
+            [aggregation, after_id, images],
+        )
+        return [number for (number,) in rows]
+
+
+def count_unlinked(database: Database, aggregation: int) -> int:
+    """How many of the images that an aggregation has described wait for it."""
+    with database.connect() as connection:
+        row = connection.execute(
+            "SELECT count(*) FROM landmark_unlinked JOIN landmarks ON id = image"
+            " WHERE aggregation = %s AND global_descriptor IS NOT NULL",
+            [aggregation],
+        ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def graph_counts(database: Database, model: str, up_to: int = COUNTED_ROWS) -> tuple[Count, Count]:
+    """A model's pairs that agree, and its images that wait to be linked; soon, of any table.
+
+    Estimates are of all models together.
+    """
+    with database.connect() as connection:
+        return (
+            _count(connection, "landmark_matches", "first", model, up_to),
+            _count(connection, "landmark_unlinked", "image", model, up_to),
+        )
+
+
+def _count(
+    connection: psycopg.Connection[Any], table: str, image: str, model: str, up_to: int
+) -> Count:
+    # The model by a look at each row's image: a join might read all images instead.
+    row = connection.execute(
+        sql.SQL(
+            "SELECT count(*), count(*) FILTER (WHERE"
+            "  (SELECT model FROM landmarks WHERE id = {image}) = %s),"
+            " (SELECT reltuples::bigint FROM pg_class WHERE oid = %s::regclass)"
+            " FROM (SELECT {image} FROM {table} LIMIT %s) AS counted"
+        ).format(image=sql.Identifier(image), table=sql.Identifier(table)),
+        [model, table, up_to],
+    ).fetchone()
+    assert row is not None
+    seen, counted, estimate = row
+    return Count(counted, True) if seen < up_to else Count(max(seen, estimate), False)
+
+
+def save_edges(
+    database: Database,
+    edges: Iterable[Edge],
+    versions: Mapping[int, datetime],
+    linked: Sequence[int] = (),
+) -> None:
+    """Write pairs that agree, and note which images are linked by now.
+
+    What concerns an image that has changed since it was compared, or is being changed, is left
+    out; that image waits to be linked again.
+
+    Parameters
+    ----------
+    versions : mapping
+        Of each image its `indexed_at` as it was compared.
+    """
+    found = sorted(edges)
+    ids = sorted({end for edge in found for end in edge[:2]} | set(linked))
+    with database.connect() as connection:
+        # Held until the edges are there: a change waits, and then deletes them.
+        rows = connection.execute(
+            "SELECT id, indexed_at FROM landmarks WHERE id = ANY(%s) ORDER BY id"
+            " FOR SHARE SKIP LOCKED",
+            [ids],
+        )
+        same = {number for number, version in rows if versions.get(number) == version}
+        kept = [edge for edge in found if {edge.first, edge.second} <= same]
+        connection.execute(
+            "INSERT INTO landmark_matches (first, second, inliers, putative)"
+            " SELECT * FROM unnest(%b::bigint[], %b::bigint[], %b::integer[], %b::integer[])"
+            " ON CONFLICT (first, second) DO UPDATE"
+            " SET inliers = excluded.inliers, putative = excluded.putative",
+            [[edge[column] for edge in kept] for column in range(4)],
+        )
+        connection.execute(
+            "DELETE FROM landmark_unlinked WHERE image = ANY(%s)",
+            [[number for number in linked if number in same]],
+        )
+
+
+def edges_of(database: Database, ids: Sequence[int]) -> list[Edge]:
+    """Those with an end among images of some ids, of each image the surest, in order."""
+    with database.connect() as connection:
+        rows = connection.execute(
+            "SELECT DISTINCT edge.* FROM unnest(%(ids)s::bigint[]) AS image,"
+            " LATERAL (SELECT first, second, inliers, putative FROM"
+            "   (SELECT * FROM landmark_matches WHERE first = image"
+            "    UNION ALL SELECT * FROM landmark_matches WHERE second = image) AS either"
+            "  ORDER BY inliers DESC, first, second LIMIT %(most)s) AS edge"
+            " ORDER BY first, second",
+            {"ids": list(ids), "most": EDGES_PER_IMAGE},
+        )
+        return [Edge(*row) for row in rows]
+
+
+def versions_of(
+    database: Database, model: str, paths: Sequence[str]
+) -> dict[str, tuple[int, datetime]]:
+    """Of images of the model, by their paths: id and `indexed_at`."""
+    with database.connect() as connection:
+        rows = connection.execute(
+            "SELECT image_path, id, indexed_at FROM landmarks"
+            " WHERE model = %s AND image_path = ANY(%s)",
+            [model, list(paths)],
+        )
+        return {path: (number, version) for path, number, version in rows}
+
+
+def paths_of(database: Database, ids: Sequence[int]) -> dict[int, str]:
+    """Of images, by their ids."""
+    with database.connect() as connection:
+        rows = connection.execute(
+            "SELECT id, image_path FROM landmarks WHERE id = ANY(%s)", [list(ids)]
+        )
+        return dict(rows.fetchall())
