@@ -100,8 +100,8 @@ def search_note(asked: str | list[str], outcome: dict[str, Any]) -> str:
         return f"**no match** among {answer['images_compared']} images: {_code(query)}."
     return (
         f"**{answer['verdict']}**: {_code(query)}; {answer['matches']} of "
-        f"{answer['images_compared']} images ranked, best {_code(answer['best'])} "
-        f"with {answer['inliers']} inliers."
+        f"{answer['images_compared']} images ranked, first {_code(answer['best'])}; the surest has "
+        f"{answer['inliers']} inliers."
     )
 
 

@@ -23,6 +23,7 @@ from landmark_web.limits import CHECK_SIDE_PX, DECODING, LISTING, MAX_UPLOAD_BYT
 from landmark_web.runs import SEARCH, trigger
 
 MODES = ("auto", "exhaustive", "shortlist")
+RANKINGS = ("graph", "inliers")
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,13 @@ class Form:
 
 def defaults() -> dict[str, str]:
     """What the form says until somebody changes it."""
-    return {"image_path": "", "top_k": "100", "min_inliers": str(MIN_INLIERS), "mode": "auto"}
+    return {
+        "image_path": "",
+        "top_k": "100",
+        "min_inliers": str(MIN_INLIERS),
+        "mode": MODES[0],
+        "ranking": RANKINGS[0],
+    }
 
 
 @asynccontextmanager
@@ -93,7 +100,8 @@ async def start(request: Request, user: Any, form: Form, landmark: Landmark) -> 
     conf: dict[str, Any] = {
         "top_k": _whole_number(form.fields, "top_k", "Matches"),
         "min_inliers": _whole_number(form.fields, "min_inliers", "Least inliers"),
-        "mode": form.fields.get("mode", "auto"),
+        "mode": form.fields.get("mode", MODES[0]),
+        "ranking": form.fields.get("ranking", RANKINGS[0]),
         "add_to_index": "add_to_index" in form.fields,
     }
     if form.photograph is not None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import html
+import io
 import re
 import threading
 from contextlib import AsyncExitStack
@@ -10,6 +12,13 @@ from urllib.parse import quote
 
 import psutil
 import pytest
+from PIL import Image
+
+from landmark.matching.ranking import Match, Step
+from landmark.search.result import SearchResult, write_query, write_result
+from landmark.storage.bucket import read_etag
+from landmark.storage.edges import Edge, save_edges, versions_of
+from landmark.storage.images import save_image
 
 HEADERS = ("content-security-policy", "x-content-type-options", "referrer-policy", "cache-control")
 
@@ -171,6 +180,131 @@ def test_a_malformed_list_is_the_error_of_that_run_alone(site, read_run):
         assert page.status_code == 200
         assert_is_page(shown, 200, "searches.json: damaged (")
         assert_is_page(picture, 503, "searches.json: damaged (")
+
+
+# ---- what was found by way of others ------------------------------------------------------------
+
+
+@pytest.fixture
+def found(site, read_run, photograph, make_view):
+    """Writes a run that found b.jpg itself, and far.jpg by way of photographs; returns its id."""
+
+    def write(*between, parameters=None):
+        folder, query = site.base + "results/found/", site.base + "queries/a.jpg"
+        images = [f"{site.base}images/{name}.jpg" for name in ("b", "far")]
+        for number, path in enumerate([query, *images, *between]):
+            site.put(path, photograph(number))
+            etag = read_etag(site.landmark.s3, path)
+            save_image(site.landmark.database, path, "model-1", etag, make_view(1, number))
+        run_id = read_run(query, folder, "found")
+        write_query(site.landmark.s3, folder, make_view(1))
+        steps = [Step(41 - number, path) for number, path in enumerate([*between, images[1]])]
+        matches = [Match(57, 80, images[0]), Match(4, 21, images[1], tuple(steps))]
+        result = SearchResult(
+            query=query,
+            model="model-1",
+            images_compared=3,
+            index_time="2026-01-02T03:04:05+00:00",
+            mode="exhaustive",
+            parameters={"min_inliers": 12, "max_distance": 0.85, **(parameters or {})},
+            verdict="match",
+            matches=matches,
+        )
+        answer = write_result(site.landmark.s3, folder, result)
+        site.run(run_id + "!", {"image_path": query}, {QUERY: {"folder": folder}, ANSWER: answer})
+        site.overview(run_id + "!", folder, query)
+        return quote(run_id + "!")
+
+    return write
+
+
+def words(answer):
+    """What a reader sees of a page."""
+    return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", answer.text)).split())
+
+
+def test_a_match_by_way_of_others_says_so(site, found):
+    between = [f"{site.base}images/{name}.jpg" for name in ("<i>c", "d")]
+    run = found(*between, parameters={"ranking": "graph"})
+    page, pair, direct = get(
+        site, *(f"/searches/{run}{part}" for part in ("", "/pairs/2", "/pairs/1"))
+    )
+    cards = words(page).split("Matches")[-1]
+    assert "1 57 inliers of 80 b.jpg" in cards
+    assert "2 itself 4 inliers of 21 far.jpg" in cards
+    assert "by way of <i>c.jpg, d.jpg: 41, 40, then 39 inliers" in cards
+    assert "uncertain" not in page.text and "no match" not in page.text
+    assert "ranked by inliers" not in page.text and "<i>" not in page.text + pair.text
+
+    assert "Match 2: by way of 2 photographs" in words(pair)
+    assert "it has 4 inliers of 21 putative matches" in words(pair)
+    assert f"By way of {between[0]} 41 inliers with the query" in words(pair)
+    assert f"By way of {between[1]} 40 inliers with the one above" in words(pair)
+    assert f"{site.base}images/far.jpg 39 inliers with the one above" in words(pair)
+    assert "uncertain" not in pair.text and "no match" not in pair.text
+    (alt,) = re.findall(r'alt="([^"]*)"', pair.text)
+    assert alt.endswith("on the left the same, on the right far.jpg, joined by 39 lines")
+    # The photographs of the chain, each by itself.
+    pictures = re.findall(r'href="(/searches/[^"]*size=large)"', pair.text)
+    answers = get(site, *(picture.replace("&amp;", "&") for picture in pictures))
+    assert [answer.headers["content-type"] for answer in answers] == ["image/jpeg"] * 3
+    assert len({answer.content for answer in answers}) == 3
+    assert get(site, f"/searches/{run}/images/2/via/4")[0].status_code == 404
+    assert "Match 1: 57 inliers of 80 putative matches" in words(direct)
+    assert "By way of" not in words(direct)
+
+
+def test_a_chain_is_drawn_pair_by_pair(site, found):
+    run = found(site.base + "images/c.jpg")
+    one, chain, page = get(
+        site, *(f"/searches/{run}/pairs/{part}" for part in ("1/picture.jpg", "2/picture.jpg", "2"))
+    )
+    assert "Match 2: by way of c.jpg" in words(page)
+    width = 1000 + 8 + 1000
+    assert Image.open(io.BytesIO(one.content)).size == (width, 1000)
+    assert Image.open(io.BytesIO(chain.content)).size == (width, 1000 + 8 + 1000)
+
+
+def test_a_chain_opens_no_photograph_elsewhere(site, found, photograph):
+    """Not even if it was indexed once, and drawn when it was allowed."""
+    private = site.base + "private/c.jpg"
+    run = found(private)
+    site.put(site.base + "results/found/matches/002.jpg", photograph(9))
+    for address in ("pairs/2/picture.jpg", "images/2/via/1"):
+        (answer,) = get(site, f"/searches/{run}/{address}")
+        assert_is_page(answer, 403, f"{private}: lies outside of LANDMARK_QUERIES")
+    for address in ("pairs/1/picture.jpg", "images/2", "images/2/via/2"):
+        (answer,) = get(site, f"/searches/{run}/{address}")
+        assert answer.headers["content-type"] == "image/jpeg", address
+
+
+def test_the_form_asks_for_a_ranking_and_the_run_says_so(site, found, monkeypatch):
+    asked = []
+    monkeypatch.setattr("landmark_web.search_form.trigger", lambda *run: asked.append(run[-1]))
+    run = found(site.base + "images/c.jpg", parameters={"ranking": "inliers"})
+    path = {"image_path": site.base + "queries/a.jpg"}
+    for form in ({**path, "ranking": "inliers"}, path):
+        assert post(site, data=form).status_code == 303
+    assert [conf["ranking"] for conf in asked] == ["inliers", "graph"]
+    form, page = get(site, "/", f"/searches/{run}")
+    assert "Ranking graph inliers" in words(form)
+    assert "surest 57 inliers" in words(form)
+    assert "exhaustive, from 12 inliers, ranked by inliers alone" in words(page)
+
+
+def test_the_index_says_how_much_of_it_is_linked(site, bundled_model, make_view, monkeypatch):
+    from landmark_web.pages import index
+
+    monkeypatch.setattr(index, "_overview", index._overview.__wrapped__)
+    database, model = site.landmark.database, bundled_model.fingerprint
+    paths = [f"{site.base}images/{number}.jpg" for number in range(4)]
+    for number, path in enumerate(paths):
+        save_image(database, path, model, "1", make_view(1, number))
+    rows = versions_of(database, model, paths)
+    a, b, c, _ = (rows[path][0] for path in paths)
+    save_edges(database, [Edge(a, b, 30, 60), Edge(b, c, 20, 50)], dict(rows.values()), [a, b, c])
+    (page,) = get(site, "/index")
+    assert "Linked 3 1 wait Pairs that agree 2 Failures 0" in words(page)
 
 
 # ---- who waits for whom -------------------------------------------------------------------------

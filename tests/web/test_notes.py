@@ -43,7 +43,8 @@ def note(site, request):
 
 def test_it_says_what_was_found(note):
     assert note({ANSWER: FOUND}).startswith(
-        f"**match**: `{QUERY}`; 1 of 2 images ranked, best `s3://b/x.jpg` with 9 inliers. [Look"
+        f"**match**: `{QUERY}`; 1 of 2 images ranked, first `s3://b/x.jpg`; the surest has 9 "
+        "inliers. [Look"
     )
     assert note({SUMMARY: SWEPT}, dag_id="landmark_index", name="sweep").startswith(
         "3 images seen: 3 new, 3 changed, 3 removed, 3 indexed, 3 failed, in 5 s. [Look at it]("

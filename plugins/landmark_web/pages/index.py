@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from landmark.errors import LandmarkError
+from landmark.storage.edges import graph_counts
 from landmark.storage.images import failures_by_reason, is_known_image, newest_images
 from landmark.storage.models import growth, known_models
 from landmark.storage.sweeps import recent_sweeps
@@ -63,11 +64,14 @@ def _overview() -> dict[str, Any]:
     except LandmarkError:
         current = max(models, key=lambda one: (one.searched, one.images)).model if models else ""
     row = next((one for one in models if one.model == current and one.images), None)
+    pairs, waiting = graph_counts(database, current)
     return {
         "settings": settings,
         "models": models,
         "current": current,
         "row": row,
+        "pairs": pairs,
+        "waiting": waiting,
         "newest": newest_images(database, current, NEWEST) if row else [],
         "growth": growth(database, current) if row else [],
         "failures": failures_by_reason(database),

@@ -89,6 +89,29 @@ def _photograph(one: Asked, rank: int) -> str:
     return path
 
 
+@router.get("/images/{rank}/via/{step}")
+async def chain_image(
+    request: Request,
+    user: GetUserDep,
+    one: OneSearch,
+    rank: int,
+    step: int,
+    size: Literal["small", "large"] = "small",
+) -> Response:
+    """A photograph by way of which a match was found, by its place in the chain from 1 on."""
+    path = await LOOKING.run(user, _step, one, rank, step)
+    return await responses.picture(request, user, path, size)
+
+
+def _step(one: Asked, rank: int, step: int) -> str:
+    via = match_of(one, rank).via
+    if not 1 <= step <= len(via):
+        raise HTTPException(404, f"The chain has {len(via)} photographs; there is no {step}.")
+    path = via[step - 1].image_path
+    responses.check_shown(path)
+    return path
+
+
 @router.get("/contact-sheet.jpg")
 async def contact_sheet(request: Request, user: GetUserDep, one: OneSearch) -> Response:
     """The contact sheet that the DAG has drawn."""
@@ -97,7 +120,7 @@ async def contact_sheet(request: Request, user: GetUserDep, one: OneSearch) -> R
 
 @router.get("/pairs/{rank}")
 def show_pair(request: Request, one: OneSearch, rank: int) -> HTMLResponse:
-    """The query beside one match, the inliers drawn."""
+    """The query beside one match, or the chain that leads there, the inliers drawn."""
     return html(
         request,
         "pair.html",
@@ -112,7 +135,7 @@ def show_pair(request: Request, one: OneSearch, rank: int) -> HTMLResponse:
 
 @router.get("/pairs/{rank}/picture.jpg")
 async def pair_picture(request: Request, user: GetUserDep, one: OneSearch, rank: int) -> Response:
-    """The two photographs with a line for each inlier, finer than the DAG draws them."""
+    """The photographs with a line for each inlier, finer than the DAG draws them."""
     await LOOKING.run(user, _check_pair, one, rank)
     folder = one.search.folder
     etag = responses.etag_of(one.run.run_id, str(rank), one.run.version, folder)
@@ -120,7 +143,9 @@ async def pair_picture(request: Request, user: GetUserDep, one: OneSearch, rank:
 
 
 def _check_pair(one: Asked, rank: int) -> None:
-    responses.check_shown(one.search.query, match_of(one, rank).image_path)
+    match = match_of(one, rank)
+    between = (step.image_path for step in match.via)
+    responses.check_shown(one.search.query, match.image_path, *between)
 
 
 def _drawn_pair(folder: str, rank: int) -> bytes:

@@ -72,6 +72,7 @@ def _searches(
         more=len(runs) > SEARCHES_A_PAGE,
         value={**search_form.defaults(), **fields},
         modes=search_form.MODES,
+        rankings=search_form.RANKINGS,
         error=error,
         allowed=allowed(request, user, may_search),
         uploads=connected().settings.uploads,
