@@ -77,6 +77,14 @@ def test_a_result_of_before_there_were_chains_is_read():
     assert SearchResult.from_json(json.dumps(fields).encode()).matches == RESULT.matches[:1]
 
 
+@pytest.mark.parametrize("via", [[{"inliers": 9, "image_path": "s3://b/a.jpg"}] * 1000, 7, [7]])
+def test_a_chain_that_no_search_gives_is_refused(via):
+    fields = json.loads(RESULT.to_json())
+    fields["matches"][0]["via"] = via
+    with pytest.raises(ValueError):
+        SearchResult.from_json(json.dumps(fields).encode())
+
+
 def test_a_run_has_its_folder():
     run = "manual__2026-01-02T03:04:05.678+00:00_abc"
     assert result_folder("s3://b/results/", run) == f"s3://b/results/{run}/"

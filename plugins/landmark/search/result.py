@@ -26,6 +26,8 @@ QUERY = "query.npz"
 PICTURE = "matches/{rank:03d}.jpg"
 CONTACT_SHEET = "contact-sheet.jpg"
 
+# Of images, in `via`; the match graph is followed over a few.
+LONGEST_CHAIN = 16
 # Of matches.txt.
 COLUMNS = ("rank", "inliers", "putative", "image_path", "expected", "via")
 # A path must not break the columns; a percent sign alone is left as it is.
@@ -110,6 +112,9 @@ class SearchResult:
             # Those of before there was a match graph have no chains.
             if not isinstance(match, dict) or match.keys() | {"via"} != names:
                 raise ValueError("no result of a search")
+            via = match.get("via", [])
+            if not isinstance(via, list) or len(via) > LONGEST_CHAIN:  # each would be drawn
+                raise ValueError("a chain that no search gives")
             del match["rank"]
         return _RESULT.validate_python(fields)
 
