@@ -1,10 +1,11 @@
-"""What indexing costs: plans of sweeps, and a sweep from S3 into Postgres, on servers of its own.
+"""What indexing costs: plans of sweeps, a sweep from S3 into Postgres, linking; on own servers.
 
     python -m benchmarks.ingest [--images DIR] [--json FILE.json] [--count 500] [--keys 1000000]
+        [--link-sizes 1000,10000]
 
 Plans sweeps of --keys made-up keys against as many rows (1 KB each); then sweeps --count images,
-those of DIR over again where it has fewer, in turn with the bare model on the decoded images. With
---json it also writes the figures as a table, FILE.md.
+those of DIR over again where it has fewer, in turn with the bare model on the decoded images; then
+links images as `benchmarks.link` does. With --json it also writes the figures as a table, FILE.md.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ import numpy as np
 import psycopg
 from dask.system import CPU_COUNT
 
+from benchmarks import link
+from benchmarks.link import measure_linking
 from benchmarks.memory import watched_memory
 from benchmarks.photographs import choose_images, images_parser
 from landmark.evaluation.figures import print_figures
@@ -324,6 +327,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = images_parser("benchmarks.ingest", __doc__)
     parser.add_argument("--count", type=int, default=500, metavar="N")
     parser.add_argument("--keys", type=int, default=1_000_000, metavar="N")
+    parser.add_argument("--link-sizes", default="1000,10000", metavar="N,…")
     options = parser.parse_args(arguments)
 
     def measure() -> dict[str, Any]:
@@ -331,8 +335,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         chosen = choose_images(options.images, options.count)
         files = list(itertools.islice(itertools.cycle(chosen), options.count))
         figures = measure_ingest(model, files, options.keys)
+        sizes = [int(size) for size in options.link_sizes.split(",")]
+        figures["linking"] = measure_linking(model, choose_images(options.images), sizes)
         if options.json:
-            options.json.with_suffix(".md").write_text(to_table(figures))
+            tables = to_table(figures) + "\n" + link.to_table(figures["linking"])
+            options.json.with_suffix(".md").write_text(tables)
         return {"model": model.fingerprint, **figures}
 
     return print_figures(measure, options.json)

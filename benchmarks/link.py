@@ -35,10 +35,15 @@ from landmark.storage.edges import save_edges, unlinked_ids
 from landmark.storage.nearest import build_index
 
 INDEX_MEMORY_MB = 512
+LINKS, LINKED = 30, 128
 
 
 def measure_linking(
-    model: ModelConfig, files: Sequence[Path], sizes: Sequence[int], links: int, linked: int
+    model: ModelConfig,
+    files: Sequence[Path],
+    sizes: Sequence[int],
+    links: int = LINKS,
+    linked: int = LINKED,
 ) -> dict[str, Any]:
     """Extract and link in turn, at each size of the table.
 
@@ -46,7 +51,7 @@ def measure_linking(
     -------
     dict
         ``ratio``: seconds to link an image over those to extract one, in the largest table.
-        ``tables``: a dict for each size; ``graph_bytes``: of the whole graph, an image.
+        ``tables``: a dict for each size; ``links``: candidates an image.
     """
     keep_freed_memory()  # as workers do
     extractor = load_extractor(model, threads=1)
@@ -126,12 +131,29 @@ def _bytes_an_edge(database: Database) -> float | None:
     return row[0]
 
 
+def to_table(figures: dict[str, Any]) -> str:
+    """The figures as a table in Markdown."""
+    lines = [
+        "| images | extracting one, ms | linking one, ms | of it | linked an hour and core |"
+        " bytes a pair |",
+        "|---" * 6 + "|",
+    ]
+    for one in figures["tables"]:
+        size = f"{one['bytes_an_edge']:.0f}" if one["bytes_an_edge"] else ""
+        lines.append(
+            f"| {one['images']:,} | {1000 * one['extract_seconds']:.0f} |"
+            f" {1000 * one['link_seconds']:.0f} | {one['ratio']:.2f} |"
+            f" {one['images_an_hour_and_core']:,.0f} | {size} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """The program; returns its exit status."""
     parser = images_parser("benchmarks.link", __doc__)
     parser.add_argument("--sizes", default="1000,10000", metavar="N,…")
-    parser.add_argument("--links", type=int, default=30, metavar="N")
-    parser.add_argument("--linked", type=int, default=128, metavar="N")
+    parser.add_argument("--links", type=int, default=LINKS, metavar="N")
+    parser.add_argument("--linked", type=int, default=LINKED, metavar="N")
     options = parser.parse_args(arguments)
 
     def measure() -> dict[str, Any]:

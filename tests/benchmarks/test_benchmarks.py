@@ -56,7 +56,7 @@ def test_searches_are_measured_at_every_size_on_a_postgres_of_their_own(
     for place in range(4):
         (tmp_path / f"{place}.jpg").write_bytes(photograph(place, side=160))
     out = tmp_path / "search.json"
-    options = ["--sizes", "30,60", "--nearest-sizes", "50,200", "--shortlist", "20"]
+    options = ["--sizes", "30,60", "--nearest-sizes", "50,200", "--shortlist", "10"]
     options += ["--queries", "2", "--images", str(tmp_path), "--json", str(out)]
     assert search.main(options) == 0
     figures = json.loads(out.read_text())
@@ -64,7 +64,7 @@ def test_searches_are_measured_at_every_size_on_a_postgres_of_their_own(
     searches = {(one["images"], one["mode"]): one for one in figures["searches"]}
     assert set(searches) == {(n, m) for n in (30, 60) for m in ("exhaustive", "shortlist")}
     for (images, mode), one in searches.items():
-        assert one["rows_read"] == (images if mode == "exhaustive" else 20)
+        assert one["rows_read"] == (images if mode == "exhaustive" else 10)
         assert one["views_found"] > 0.9 and one["seconds"] > 0
         assert one["graph_ratio"] > 0
         assert one["worker_mb"] > 50 and one["task_and_scheduler_mb"] > 50
@@ -73,7 +73,7 @@ def test_searches_are_measured_at_every_size_on_a_postgres_of_their_own(
     assert [one["images"] for one in figures["nearest"]] == [50, 200]
     assert all(one["recall"] > 0.9 for one in figures["nearest"])
     table = out.with_suffix(".md").read_text()
-    assert "| 60 | shortlist |" in table and "| 200 | 20 |" in table
+    assert "| 60 | shortlist |" in table and "| 200 | 10 |" in table
     assert Image.open(out.with_suffix(".png")).size == (760, 480)
 
 
@@ -85,6 +85,7 @@ def test_a_sweep_is_measured_beside_the_bare_model_and_plans_against_rows(
         (tmp_path / f"{place}.jpg").write_bytes(photograph(place, side=160))
     out = tmp_path / "ingest.json"
     options = ["--images", str(tmp_path), "--count", "5", "--keys", "2000", "--json", str(out)]
+    options += ["--link-sizes", "40"]
     assert ingest.main(options) == 0
     figures = json.loads(out.read_text())
     assert figures["images"] == figures["indexed"] == 5
@@ -98,6 +99,9 @@ def test_a_sweep_is_measured_beside_the_bare_model_and_plans_against_rows(
     assert [little[name] for name in counts] == [2000, 20, 20, 20, 1]
     assert [everything[name] for name in counts] == [2000, 2000, 0, 0, 16]
     assert all(plan["seconds"] > 0 and plan["process_mb"] > 50 for plan in figures["plans"])
+    (linked,) = figures["linking"]["tables"]
+    assert linked["images"] == 40 and figures["linking"]["ratio"] == linked["ratio"] > 0
+    assert linked["ratio"] == pytest.approx(linked["link_seconds"] / linked["extract_seconds"])
     assert "| 2,000 | nothing new |" in out.with_suffix(".md").read_text()
 
 

@@ -322,7 +322,7 @@ def test_counts_are_what_the_table_has_whatever_happens_to_it(database, make_vie
     )
     assert [tuple(day) for day in growth(database, "model-1")] == rows(database, days)
     with database.connect() as connection:
-        connection.execute("TRUNCATE landmarks")
+        connection.execute("TRUNCATE landmarks CASCADE")
     assert known_models(database) == []
 
 
