@@ -20,6 +20,8 @@ from stack.state import REPOSITORY, State
 GALLERY = REPOSITORY / "include" / "gallery"
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff"})
 SHOWN = 10
+# Of matches.txt.
+PATH_COLUMN = 3
 
 
 @dataclass(frozen=True)
@@ -136,6 +138,12 @@ def upload(session: Session, plan: Plan) -> None:
         say(f"  {others} other photographs there stay and are searched too")
 
 
+def ranked_paths(text: str) -> list[str]:
+    """The photographs of a matches.txt, best first."""
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    return [line.split("\t")[PATH_COLUMN] for line in lines]
+
+
 def judge(ranking: list[str], views: set[str]) -> bool:
     """Whether every one of `views` ranks above everything else."""
     return set(ranking[: len(views)]) == views
@@ -161,7 +169,7 @@ def _search(session: Session, api: AirflowApi, plan: Plan, name: str) -> bool:
     views.discard(name)
     # Nobody knows what the user's own photographs show, which may lie there too.
     ours = {base + name for name in plan.names}
-    paths = [line.split("\t")[-1] for line in ranked]
+    paths = ranked_paths(text)
     right = judge([path for path in paths if path in ours], {base + view for view in views})
     say(
         f"  {'right' if right else 'WRONG'}: the {len(views)} other views of this place "

@@ -11,6 +11,7 @@ from landmark.errors import LandmarkError
 from landmark.matching.ranking import Match, Step
 from landmark.search.drawing import Pair, draw_chain
 from landmark.search.result import SearchResult, result_folder
+from stack.demo import ranked_paths
 
 RESULT = SearchResult(
     query="s3://b/query.jpg",
@@ -42,6 +43,11 @@ def test_the_text_is_the_contract():
         "2\t13\t30\ts3://b/tab%09newline%0A100%.jpg\t\t\n"
         "3\t4\t21\ts3://b/far.jpg\t\t40 s3://b/ä b.jpg 35\n"
     )
+
+
+def test_the_demo_reads_the_text():
+    paths = ["s3://b/ä b.jpg", "s3://b/tab%09newline%0A100%.jpg", "s3://b/far.jpg"]
+    assert ranked_paths(RESULT.to_text().decode()) == paths
 
 
 def test_no_match_is_a_header_alone():
