@@ -1,0 +1,118 @@
+"""How likely chance is to reach some inliers: from pairs of different places that were compared.
+
+What a search's best match means depends on how many images could have got there by chance, as
+BLAST's E-value says it of sequences (Karlin and Altschul, 1990) and the number of false alarms of
+geometric events (Moisan and Stival, "A probabilistic criterion to detect rigid point matches",
+2004): `expected = images x P(chance >= inliers)`.
+
+P is counted where enough pairs got so far. Above that threshold excesses are taken to fall off
+geometrically, as those of most laws do: peaks over a threshold (Pickands, 1975), of shape 0, in
+whole numbers. Both the share of pairs above it and the ratio of the tail are upper bounds of one
+side, exact for independent pairs (Clopper and Pearson, 1934; of the ratio by the negative binomial
+law of the sum of excesses). So few pairs promise little: expected is too large rather than too
+small.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate, zip_longest
+
+import numpy as np
+from scipy.special import betaincinv
+
+CONFIDENCE = 0.95
+# The tail begins where so many pairs are left, and no earlier than at this share of all: the bulk
+# of pairs follows another law.
+LEAST_EXCEEDANCES, LARGEST_TAIL = 50, 0.05
+#: Of a table, before its own figures are trusted: with fewer images than make so many pairs, each
+#: is in so many of them that they are hardly independent.
+ENOUGH_PAIRS = 10_000
+# Beyond them, a difference is one of rounding.
+SIGNIFICANT_DIGITS = 4
+
+
+@dataclass(frozen=True)
+class Chance:
+    """How likely two images of different places are to have some inliers.
+
+    Parameters
+    ----------
+    shares : tuple of float
+        Of pairs with at least 0, 1, … inliers; the last is that of the tail's threshold.
+    ratio : float
+        From one number of inliers to the next, above it; 1 where nothing is known of the tail.
+    """
+
+    shares: tuple[float, ...]
+    ratio: float
+
+    def probability(self, inliers: int) -> float:
+        """Of one pair to have at least so many."""
+        threshold = len(self.shares) - 1
+        if inliers <= threshold:
+            return self.shares[max(inliers, 0)]
+        return float(self.shares[threshold] * self.ratio ** (inliers - threshold))
+
+    def expected(self, inliers: int, images: int) -> float:
+        """How many of so many images of other places have at least so many, to some digits."""
+        return float(f"{images * self.probability(inliers):.{SIGNIFICANT_DIGITS}g}")
+
+
+#: For a model of which nothing was measured: more than the towers and domes among our development
+#: photographs have, with the bundled model.
+CAUTIOUS = Chance((*[1.0] * 12, 0.015), 0.8)
+
+
+@dataclass(frozen=True)
+class ChanceHistogram:
+    """Pairs of images of different places, counted by their inliers.
+
+    Parameters
+    ----------
+    counts : tuple of int
+        With 0, 1, … inliers.
+    """
+
+    counts: tuple[int, ...] = ()
+
+    @classmethod
+    def of(cls, inliers: Sequence[int]) -> ChanceHistogram:
+        """Count pairs, one number each."""
+        return cls(tuple(np.bincount(np.asarray(inliers, np.int64)).tolist()))
+
+    def __add__(self, other: ChanceHistogram) -> ChanceHistogram:
+        both = zip_longest(self.counts, other.counts, fillvalue=0)
+        return ChanceHistogram(tuple(one + two for one, two in both))
+
+    @property
+    def pairs(self) -> int:
+        """How many there are."""
+        return sum(self.counts)
+
+    def halved(self) -> ChanceHistogram:
+        """The same with half the weight; what is rare stays."""
+        return ChanceHistogram(tuple((count + 1) // 2 for count in self.counts))
+
+    def fit(self) -> Chance:
+        """What these pairs say of others like them."""
+        reached = [*reversed([*accumulate(reversed(self.counts))]), 0]
+        rare = [n for n, count in enumerate(reached) if count <= LARGEST_TAIL * self.pairs]
+        enough = [n for n in rare if reached[n] >= LEAST_EXCEEDANCES]
+        threshold = max(enough, default=min(rare))
+        shares = tuple(_largest_share(count, self.pairs) for count in reached[: threshold + 1])
+        excesses = sum(reached[threshold + 1 :])
+        return Chance(shares, _largest_ratio(reached[threshold], excesses))
+
+
+def _largest_share(count: int, pairs: int) -> float:
+    """Of pairs, if `count` of so many were seen."""
+    return float(betaincinv(count + 1, pairs - count, CONFIDENCE)) if count < pairs else 1.0
+
+
+def _largest_ratio(exceedances: int, excesses: int) -> float:
+    """Of a geometric law, if so many excesses sum up to that; most likely, it is their share."""
+    if not exceedances:
+        return 1.0
+    return 1 - float(betaincinv(exceedances, excesses + 1, 1 - CONFIDENCE))
