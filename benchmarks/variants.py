@@ -23,7 +23,7 @@ import numpy as np
 from benchmarks.features import load_features
 from benchmarks.photographs import extract_folder
 from landmark.evaluation.labels import read_labelled_folder
-from landmark.evaluation.scores import inliers_by_place, score
+from landmark.evaluation.scores import matches_by_place, score
 from landmark.features import LocalFeatures
 from landmark.matching import verification
 from landmark.matching.pair import MatchingParameters, compare
@@ -106,7 +106,10 @@ def measure(folder_path: Path, kind: str) -> None:
             folder.queries,
             folder.protocols,
         )
-        same, different = map(np.concatenate, inliers_by_place(rankings, folder.queries))
+        same, different = (
+            np.array([match.inliers for matches in kind for match in matches])
+            for kind in matches_by_place(rankings, folder.queries)
+        )
         floor = int(np.quantile(different, 0.999))
         shown = " | ".join(f"{scores[name]:.3f}" for name in folder.protocols)
         above = np.mean(same > floor)

@@ -14,7 +14,8 @@ Trigger with the path of a photograph, or many. They need not be indexed yet.
 
 The tab **Landmark** of a run shows all of it.
 
-The number of inliers is the score: the more, the likelier that both show the same place.
+The number of inliers is the score: the more, the likelier that both show the same place. The
+verdict is by how many images of other places chance would bring as far in a table of this size.
 No match is an answer, not an error; the verdict stands in the result's header.
 """
 
@@ -119,6 +120,7 @@ def landmark_search() -> None:
     @task
     def extract_query(run_id: str, params: dict[str, Any]) -> dict[str, Any]:
         """Put the queries' features into the index, and beside the results to come."""
+        from landmark.extraction.models import read_chance
         from landmark.index import registry
         from landmark.search import queries
         from landmark.search.result import result_folder
@@ -143,6 +145,7 @@ def landmark_search() -> None:
                 "folder": folder,
                 "model": model.fingerprint,
                 "max_distance": model.max_distance,
+                "chance": read_chance(model).counts,
             }
 
     @task
@@ -151,6 +154,7 @@ def landmark_search() -> None:
         from airflow.sdk import get_current_context
 
         from landmark.cluster.client import open_client
+        from landmark.matching.chance import ChanceHistogram
         from landmark.matching.pair import MatchingParameters
         from landmark.search import rank
         from landmark.search.result import result_folder
@@ -178,6 +182,7 @@ def landmark_search() -> None:
                 worker_database=worker_database(settings),
                 ranking=params["ranking"],
                 keep_edges=params["add_to_index"] and settings.links > 0,
+                chance_of_model=ChanceHistogram(tuple(query["chance"])),
             )
             answer = searches.keep_results(s3, results)
         send_search(answer, time.monotonic() - started)

@@ -7,7 +7,7 @@ import json
 import pytest
 from PIL import Image
 
-from benchmarks import extract, ingest, matching, search
+from benchmarks import chance, extract, ingest, matching, search
 from landmark.extraction.models import BUNDLED_MODEL
 
 
@@ -108,3 +108,17 @@ def test_a_sweep_is_measured_beside_the_bare_model_and_plans_against_rows(
 def test_a_folder_without_images_is_named(tmp_path, capsys):
     assert matching.main(["--images", str(tmp_path)]) == 1
     assert f"{tmp_path}: fewer than two images" in capsys.readouterr().err
+
+
+def test_chance_is_measured_on_photographs_of_different_folders(tmp_path, photograph, monkeypatch):
+    monkeypatch.setenv("LANDMARK_MODEL", str(BUNDLED_MODEL))
+    for place in range(3):
+        (tmp_path / str(place)).mkdir()
+        for view in range(2):
+            (tmp_path / str(place) / f"{view}.jpg").write_bytes(photograph(place, view, side=160))
+    out, into = tmp_path / "figures.json", tmp_path / "chance.json"
+    options = ["--pairs", "500", "--json", str(out), "--into", str(into)]
+    assert chance.main([str(tmp_path), *options]) == 0
+    figures = json.loads(out.read_text())
+    assert figures["pairs"] == 12 and figures["reached"]["18"] == 0
+    assert sum(json.loads(into.read_text())["pairs_by_inliers"]) == 12

@@ -310,13 +310,16 @@ def test_index_then_search(dags, bucket, photograph, s3, least_rights):
         "index time",
         "mode",
         "parameters",
+        "chance",
         "verdict",
         "columns",
     ]
     assert header["query"] == base + "query.jpg" and header["images compared"] == "9"
     assert header["verdict"] == "match" and header["mode"] == "exhaustive"
+    assert header["chance"].endswith("pairs of the model's photographs")
     rows = [line.split("\t") for line in text.splitlines() if not line.startswith("#")]
     assert [row[0] for row in rows] == [str(rank) for rank in range(1, len(rows) + 1)]
+    assert 0 < float(rows[0][4]) < 0.05
     assert {row[3] for row in rows[:3]} == {f"{base}images/1/{view}.jpg" for view in range(3)}
     assert json.loads(read(s3, folder + "matches.json"))["matches"][0]["image_path"] == rows[0][3]
     listed = s3.list_objects_v2(Bucket="landmark", Prefix=folder[14:] + "matches/")

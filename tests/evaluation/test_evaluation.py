@@ -78,6 +78,7 @@ def test_one_folder_for_each_place(places, tmp_path, capsys):
     assert figures["match_ms_per_pair"] > 0 and "reference" not in figures
     assert figures["verdicts"]["true_match"] == 1 and figures["verdicts"]["false_match"] == 0
     assert figures["verdicts"]["absent_match"] == 0
+    assert figures["by_inliers"].keys() == figures["verdicts"].keys()
     assert figures["measured"]["cores"] >= 1 and figures["measured"]["date"]
     assert json.loads(capsys.readouterr().out) == figures
 

@@ -41,6 +41,15 @@ def test_a_tail_that_falls_off_slowly_is_told():
     assert slow.probability(24) >= truth(24, 0.8)
 
 
+def test_a_few_pictures_of_one_place_are_no_chance():
+    """Two of a million pairs have hundreds of inliers: nobody had noticed that they are true."""
+    rng = np.random.default_rng(2)
+    pure = simulated(200_000, rng)
+    mixed = pure + ChanceHistogram.of([143, 900])
+    for inliers in (12, 18, 24):
+        assert mixed.fit().probability(inliers) < 3 * pure.fit().probability(inliers)
+
+
 def test_thirty_images_do_not_pretend():
     """None of their 435 pairs gets anywhere: all the same, one in 435 / 3 might."""
     chance = ChanceHistogram((435,)).fit()

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from landmark.matching.ranking import MIN_INLIERS, Match, TopK, verdict
+from landmark.matching.ranking import MIN_INLIERS, Match, Step, TopK, verdict
 
 candidates = st.lists(
     st.tuples(st.integers(0, 12), st.integers(0, 12)).map(
@@ -56,7 +56,18 @@ def test_the_bound_spares_most_verifications():
     assert verified < 300
 
 
-def test_verdicts():
+def test_verdicts_are_by_what_chance_brings_as_far():
+    def said(*expected, inliers=40, via=()):
+        return verdict([Match(inliers, 90, "", via, number) for number in expected])
+
+    assert [said(number) for number in (1e-9, 0.049, 0.05, 0.99, 1, 200)] == [
+        "match", "match", "uncertain", "uncertain", "no match", "no match",
+    ]  # fmt: skip
+    assert said(3, 0.01, 0.5) == "match"  # the surest
+    assert said(1e-9, via=(Step(40, ""), Step(40, ""))) == "no match"
+
+
+def test_verdicts_of_results_of_before_are_by_inliers():
     assert verdict([]) == "no match"
     assert [verdict([Match(n, n, "")]) for n in (MIN_INLIERS - 1, MIN_INLIERS, 99)] == [
         "no match",

@@ -22,10 +22,13 @@ RESULT = SearchResult(
     parameters={"top_k": 100, "min_inliers": 12},
     verdict="match",
     matches=[
-        Match(40, 90, "s3://b/ä b.jpg"),
-        Match(13, 30, "s3://b/tab\tnewline\n100%.jpg"),
-        Match(4, 21, "s3://b/far.jpg", (Step(40, "s3://b/ä b.jpg"), Step(35, "s3://b/far.jpg"))),
+        Match(40, 90, "s3://b/ä b.jpg", (), 1.234e-06),
+        Match(13, 30, "s3://b/tab\tnewline\n100%.jpg", (), 0.25),
+        Match(
+            4, 21, "s3://b/far.jpg", (Step(40, "s3://b/ä b.jpg"), Step(35, "s3://b/far.jpg")), 123.4
+        ),
     ],
+    chance="300000 pairs of the model's photographs",
 )
 
 
@@ -37,11 +40,12 @@ def test_the_text_is_the_contract():
         "# index time: 2026-01-02T03:04:05+00:00\n"
         "# mode: exhaustive\n"
         "# parameters: top_k=100 min_inliers=12\n"
+        "# chance: 300000 pairs of the model's photographs\n"
         "# verdict: match\n"
         "# columns: rank, inliers, putative, image_path, expected, via\n"
-        "1\t40\t90\ts3://b/ä b.jpg\t\t\n"
-        "2\t13\t30\ts3://b/tab%09newline%0A100%.jpg\t\t\n"
-        "3\t4\t21\ts3://b/far.jpg\t\t40 s3://b/ä b.jpg 35\n"
+        "1\t40\t90\ts3://b/ä b.jpg\t1.234e-06\t\n"
+        "2\t13\t30\ts3://b/tab%09newline%0A100%.jpg\t0.25\t\n"
+        "3\t4\t21\ts3://b/far.jpg\t123.4\t40 s3://b/ä b.jpg 35\n"
     )
 
 
@@ -68,6 +72,7 @@ def test_the_json_is_the_same_and_comes_back():
         "putative": 30,
         "image_path": "s3://b/tab\tnewline\n100%.jpg",
         "via": [],
+        "expected": 0.25,
     }
     assert fields["matches"][2]["via"] == [
         {"inliers": 40, "image_path": "s3://b/ä b.jpg"},
@@ -76,11 +81,13 @@ def test_the_json_is_the_same_and_comes_back():
     assert SearchResult.from_json(RESULT.to_json()) == RESULT
 
 
-def test_a_result_of_before_there_were_chains_is_read():
+def test_a_result_of_before_there_were_chains_and_chance_is_read():
     fields = json.loads(RESULT.to_json())
     fields["matches"] = [{**fields["matches"][0]}]
-    del fields["matches"][0]["via"]
-    assert SearchResult.from_json(json.dumps(fields).encode()).matches == RESULT.matches[:1]
+    del fields["matches"][0]["via"], fields["matches"][0]["expected"], fields["chance"]
+    before = SearchResult.from_json(json.dumps(fields).encode())
+    assert before.matches == [RESULT.matches[0]._replace(expected=None)] and before.chance == ""
+    assert "\ts3://b/ä b.jpg\t\t\n" in before.to_text().decode()
 
 
 @pytest.mark.parametrize("via", [[{"inliers": 9, "image_path": "s3://b/a.jpg"}] * 1000, 7, [7]])

@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
     from landmark.evaluation.labels import read_labelled_folder
     from landmark.evaluation.searching import SearchOptions
     from landmark.extraction.extractor import load_extractor
-    from landmark.extraction.models import resolve_model
+    from landmark.extraction.models import read_chance, resolve_model
     from landmark.matching.pair import MatchingParameters
     from landmark.settings import load_settings
 
@@ -64,6 +64,7 @@ def run(options: argparse.Namespace) -> int:
             options.shortlist or settings.shortlist,
             settings.links if options.links is None else options.links,
             options.distractors,
+            read_chance(model),
         )
         figures = evaluate(folder, load_extractor(model), parameters, options.compare, asked)
         return {"model": model.fingerprint, **figures}

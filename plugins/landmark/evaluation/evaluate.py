@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -12,7 +13,7 @@ from dask.distributed import Client
 from landmark.cluster.client import open_client
 from landmark.evaluation.labels import LabelledFolder
 from landmark.evaluation.reference import reference_match
-from landmark.evaluation.scores import score, verdict_shares
+from landmark.evaluation.scores import BY_EXPECTED, BY_INLIERS, score, verdict_shares
 from landmark.evaluation.scratch import scratch_database
 from landmark.evaluation.searching import (
     AS_BY_DEFAULT,
@@ -56,7 +57,8 @@ def evaluate(
     dict
         The scores of what searches list, with ``direct`` those of inliers alone;
         ``match_ms_per_pair`` (on one core); ``verdicts``: of the pairs that show different places,
-        and of those that show the same, the share that gets each verdict by inliers.
+        and of those that show the same, the share that gets each verdict, in a table of this
+        size; ``by_inliers`` the same by fixed numbers of them.
     """
     logger.info("%d images, %d queries", len(folder.images), len(folder.queries))
     with scratch_database() as database, open_client("local") as client:
@@ -64,7 +66,7 @@ def evaluate(
         listed = search_folder(table, client, folder, parameters, options)
         direct = listed
         if options.ranking == "graph":
-            by_inliers = SearchOptions("inliers", options.mode, options.shortlist)
+            by_inliers = replace(options, ranking="inliers")
             direct = search_folder(table, client, folder, parameters, by_inliers)
         figures = {
             "images": table.images,
@@ -75,7 +77,8 @@ def evaluate(
             **_scores(listed, folder),
             "direct": _scores(direct, folder),
             "match_ms_per_pair": 1000 * seconds_per_pair(table, folder, parameters),
-            "verdicts": verdict_shares(direct, folder.queries),
+            "verdicts": verdict_shares(direct, folder.queries, BY_EXPECTED),
+            "by_inliers": verdict_shares(direct, folder.queries, BY_INLIERS),
         }
         if with_reference:
             figures["reference"] = _evaluate_reference(table, client, folder)
@@ -110,7 +113,7 @@ def _evaluate_reference(
     return {
         **_scores(ranked, folder),
         "match_ms_per_pair": 1000 * seconds / len(tasks),
-        "verdicts": verdict_shares(ranked, folder.queries),
+        "by_inliers": verdict_shares(ranked, folder.queries, BY_INLIERS),
     }
 
 

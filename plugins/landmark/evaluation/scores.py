@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 
 import numpy as np
 
 from landmark.evaluation.labels import LEAVE_ONE_OUT, LabelledQuery, Protocol
-from landmark.matching.ranking import CERTAIN_INLIERS, MIN_INLIERS, Match
+from landmark.matching.ranking import CERTAIN_INLIERS, MIN_INLIERS, Match, verdict
+
+# Whether a match is enough for the verdict of that name, or a better one.
+Levels = Mapping[str, Callable[[Match], bool]]
+BY_EXPECTED: Levels = {
+    "uncertain": lambda match: verdict([match]) != "no match",
+    "match": lambda match: verdict([match]) == "match",
+}
+BY_INLIERS: Levels = {
+    "uncertain": lambda match: match.inliers >= MIN_INLIERS,
+    "match": lambda match: match.inliers >= CERTAIN_INLIERS,
+}
 
 
 def average_precision(ranked: Sequence[str], positive: frozenset[str]) -> float:
@@ -59,41 +70,45 @@ def score(
     return scores
 
 
-def inliers_by_place(
-    ranked: dict[str, list[Match]], queries: list[LabelledQuery]
-) -> tuple[list[list[int]], list[list[int]]]:
-    """For each query the inliers with images of its place, and with those of other places."""
+def matches_by_place(
+    ranked: Mapping[str, Sequence[Match]], queries: Sequence[LabelledQuery]
+) -> tuple[list[list[Match]], list[list[Match]]]:
+    """For each query the matches with images of its place, and with those of other places."""
     same, different = [], []
     for query in queries:
         positive = query.easy | query.hard
         matches = ranked[query.image]
-        same.append([match.inliers for match in matches if match.image_path in positive])
+        same.append([match for match in matches if match.image_path in positive])
         others = positive | query.junk
-        different.append([match.inliers for match in matches if match.image_path not in others])
+        different.append([match for match in matches if match.image_path not in others])
     return same, different
 
 
 def verdict_shares(
-    ranked: dict[str, list[Match]], queries: list[LabelledQuery]
+    ranked: Mapping[str, Sequence[Match]], queries: Sequence[LabelledQuery], levels: Levels
 ) -> dict[str, float]:
-    """How often inliers reach the two thresholds of the verdict.
+    """How often matches are enough for each verdict.
 
     Returns
     -------
     dict
-        ``false_uncertain``, ``false_match``: shares of the pairs of different places with at
-        least `MIN_INLIERS`, `CERTAIN_INLIERS` inliers; ``true_uncertain``, ``true_match``: the
-        same of pairs of one place; ``absent_uncertain``, ``absent_match``: shares of the queries
-        that would get there if no image of their place were in the folder.
+        ``false_uncertain``, ``false_match``: shares of the pairs of different places that are
+        enough for that verdict or a better one; ``true_uncertain``, ``true_match``: the same of
+        pairs of one place; ``absent_uncertain``, ``absent_match``: shares of the queries that
+        would get there if no image of their place were in the folder.
     """
-    same, different = inliers_by_place(ranked, queries)
-    pairs = {
-        "false": list(chain.from_iterable(different)),
-        "true": list(chain.from_iterable(same)),
-        "absent": [max(inliers, default=0) for inliers in different],
-    }
+    same, different = matches_by_place(ranked, queries)
+
     return {
-        f"{kind}_{verdict}": float(np.mean(np.array(inliers or [0]) >= least))
-        for kind, inliers in pairs.items()
-        for verdict, least in (("uncertain", MIN_INLIERS), ("match", CERTAIN_INLIERS))
+        f"{kind}_{name}": _share(enough)
+        for name, is_enough in levels.items()
+        for kind, enough in (
+            ("false", [is_enough(match) for match in chain.from_iterable(different)]),
+            ("true", [is_enough(match) for match in chain.from_iterable(same)]),
+            ("absent", [any(map(is_enough, matches)) for matches in different]),
+        )
     }
+
+
+def _share(enough: Sequence[bool]) -> float:
+    return float(np.mean(enough)) if enough else 0.0

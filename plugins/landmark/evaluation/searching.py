@@ -19,6 +19,7 @@ from landmark.features import FeatureExtractor, LocalFeatures
 from landmark.index.describe import describe_table
 from landmark.index.link import link_table
 from landmark.index.listing import is_image
+from landmark.matching.chance import ChanceHistogram
 from landmark.matching.pair import MatchingParameters
 from landmark.matching.ranking import Match
 from landmark.progress import Progress
@@ -48,6 +49,8 @@ class SearchOptions:
         As of `link_table`.
     distractors : Path or None
         A folder whose photographs lie in the table, too, and show nothing that is searched for.
+    chance_of_model
+        As of `rank_table`.
     """
 
     ranking: str = "graph"
@@ -55,6 +58,7 @@ class SearchOptions:
     shortlist: int = 300
     links: int = 30
     distractors: Path | None = None
+    chance_of_model: ChanceHistogram = ChanceHistogram()
 
 
 AS_BY_DEFAULT = SearchOptions()
@@ -158,6 +162,7 @@ def search_folder(
         shortlist=options.shortlist,
         parameters=parameters,
         ranking=options.ranking,
+        chance_of_model=options.chance_of_model,
     )
     for query, result in zip(folder.queries, results, strict=True):
         if isinstance(result, LandmarkError):

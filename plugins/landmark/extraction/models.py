@@ -10,17 +10,19 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from landmark.errors import LandmarkError
+from landmark.matching.chance import ChanceHistogram
 from landmark.settings import Settings
 
 # Part of each fingerprint; counts up when what is stored of an image changes its meaning.
 FEATURES_VERSION = 2
 BUNDLED_MODEL = "include/models/landmark-v1"
 DEFAULTS_FILE = "landmark.json"
+CHANCE_FILE = "chance.json"
 # The model's files of the extraction settings' names; the values are those of DELF's
 # delf_config_example.pbtxt (github.com/tensorflow/models, research/delf/delf/python/examples).
 DELF_DEFAULTS: dict[str, Any] = {
@@ -152,6 +154,53 @@ def resolve_model(settings: Settings) -> ModelConfig:
         score_threshold=float(parameters["score_threshold"]),
         max_distance=float(parameters["max_distance"]),
     )
+
+
+def read_chance(model: ModelConfig) -> ChanceHistogram:
+    """What was measured of a model's chance inliers: its ``chance.json``; no pairs without.
+
+    It counts for what it was measured with; other extraction parameters have other figures.
+
+    Raises
+    ------
+    LandmarkError
+        If the file cannot be used.
+    """
+    path = (model.directory or Path()) / CHANCE_FILE
+    if model.directory is None or not path.is_file():
+        return ChanceHistogram()
+    try:
+        said = _ChanceFile.model_validate_json(path.read_bytes())
+    except (ValueError, OSError) as error:
+        reason = " ".join(str(error).splitlines()[:3])
+        raise LandmarkError(f"{path}: {reason}; correct or remove that file") from error
+    if (said.features, said.max_distance) != (_digits(model), model.max_distance):
+        return ChanceHistogram()
+    return ChanceHistogram(said.pairs_by_inliers)
+
+
+def write_chance(path: Path, model: ModelConfig, histogram: ChanceHistogram) -> None:
+    """Write what `read_chance` reads beside a model."""
+    said = _ChanceFile(
+        features=_digits(model),
+        max_distance=model.max_distance,
+        pairs_by_inliers=histogram.counts,
+    )
+    path.write_text(said.model_dump_json() + "\n")
+
+
+class _ChanceFile(BaseModel):
+    """Of which features it holds (the digits of the fingerprint), and how they are compared."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    features: str
+    max_distance: float
+    pairs_by_inliers: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(max_length=100_000)]
+
+
+def _digits(model: ModelConfig) -> str:
+    return model.fingerprint.rpartition("-")[2]
 
 
 def _checked_directory(handle: str) -> Path:

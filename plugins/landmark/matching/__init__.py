@@ -4,6 +4,7 @@
 __all__ = [
     "aggregation",
     "candidates",
+    "chance",
     "match_graph",
     "match_kernel",
     "pair",

@@ -10,7 +10,8 @@ geometrically, as those of most laws do: peaks over a threshold (Pickands, 1975)
 whole numbers. Both the share of pairs above it and the ratio of the tail are upper bounds of one
 side, exact for independent pairs (Clopper and Pearson, 1934; of the ratio by the negative binomial
 law of the sum of excesses). So few pairs promise little: expected is too large rather than too
-small.
+small. What lies far above the threshold is most likely no chance but pictures of one place that
+nobody has told apart; how far above is not asked: excesses are censored.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from scipy.special import betaincinv
 CONFIDENCE = 0.95
 # The tail begins where so many pairs are left, and no earlier than at this share of all: the bulk
 # of pairs follows another law.
-LEAST_EXCEEDANCES, LARGEST_TAIL = 50, 0.05
+LEAST_EXCEEDANCES, LARGEST_TAIL = 100, 0.05
+CENSORED_EXCESS = 16
 #: Of a table, before its own figures are trusted: with fewer images than make so many pairs, each
 #: is in so many of them that they are hardly independent.
 ENOUGH_PAIRS = 10_000
@@ -102,8 +104,9 @@ class ChanceHistogram:
         enough = [n for n in rare if reached[n] >= LEAST_EXCEEDANCES]
         threshold = max(enough, default=min(rare))
         shares = tuple(_largest_share(count, self.pairs) for count in reached[: threshold + 1])
-        excesses = sum(reached[threshold + 1 :])
-        return Chance(shares, _largest_ratio(reached[threshold], excesses))
+        beyond = reached[threshold : threshold + CENSORED_EXCESS + 1]
+        censored = beyond[-1] if len(beyond) > CENSORED_EXCESS else 0
+        return Chance(shares, _largest_ratio(beyond[0] - censored, sum(beyond[1:])))
 
 
 def _largest_share(count: int, pairs: int) -> float:
@@ -111,8 +114,9 @@ def _largest_share(count: int, pairs: int) -> float:
     return float(betaincinv(count + 1, pairs - count, CONFIDENCE)) if count < pairs else 1.0
 
 
-def _largest_ratio(exceedances: int, excesses: int) -> float:
-    """Of a geometric law, if so many excesses sum up to that; most likely, it is their share."""
-    if not exceedances:
-        return 1.0
-    return 1 - float(betaincinv(exceedances, excesses + 1, 1 - CONFIDENCE))
+def _largest_ratio(ended: int, went_on: int) -> float:
+    """Of a geometric law, by how often pairs had one inlier more, and how often not.
+
+    Most likely is `went_on / (went_on + ended)`.
+    """
+    return 1 - float(betaincinv(ended, went_on + 1, 1 - CONFIDENCE)) if ended else 1.0

@@ -8,15 +8,18 @@ every image, ties included.
 from __future__ import annotations
 
 import bisect
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-# The floor of chance. With the bundled model, of the pairs of different places on the development
-# photographs 0.07 to 1.1 % reach the first and at most 0.09 % the second, nearly all of these
-# unlabelled pictures of one place (landmark.evaluation: `verdicts`; benchmarks/results).
+# Below it nothing is listed unasked. With the bundled model, of the pairs of different places on
+# the development photographs 0.07 to 1.1 % get there (landmark.evaluation: `by_inliers`).
 MIN_INLIERS = 12
+# What was sure before chance was measured.
 CERTAIN_INLIERS = 18
+# Below so many images that chance brings as far: in 20 searches for places that are not there, one
+# finds something; and in each search one does.
+MATCH_EXPECTED, UNCERTAIN_EXPECTED = 0.05, 1
 
 #: What stands instead of a verdict where there is none; and all of them in the order of telling.
 FAILED = "failed"
@@ -40,12 +43,16 @@ class Match(NamedTuple):
     image_path : str
     via : tuple of Step
         The chain from the query to the image, where its own inliers are too few; else empty.
+    expected : float or None
+        How many images of other places in the table have as many inliers by chance; None where
+        nobody has asked.
     """
 
     inliers: int
     putative: int
     image_path: str
     via: tuple[Step, ...] = ()
+    expected: float | None = None
 
     @property
     def rank_key(self) -> tuple[int, int, str]:
@@ -91,9 +98,19 @@ class TopK:
             self.add(match)
 
 
-def verdict(matches: list[Match]) -> str:
-    """What the surest match says: ``match``, ``uncertain`` or ``no match``."""
-    best = max((match.inliers for match in matches), default=0)
-    if best >= CERTAIN_INLIERS:
-        return "match"
-    return "uncertain" if best >= MIN_INLIERS else "no match"
+def verdict(matches: Sequence[Match]) -> str:
+    """What the surest match says: ``match``, ``uncertain`` or ``no match``.
+
+    By how many images chance brings as far; of a result of before that was known by inliers. What
+    was found by way of others says nothing.
+    """
+    said = {_verdict_of(match) for match in matches if not match.via}
+    return next((outcome for outcome in OUTCOMES if outcome in said), "no match")
+
+
+def _verdict_of(match: Match) -> str:
+    if match.expected is None:
+        sure, thinkable = match.inliers >= CERTAIN_INLIERS, match.inliers >= MIN_INLIERS
+    else:
+        sure, thinkable = match.expected < MATCH_EXPECTED, match.expected < UNCERTAIN_EXPECTED
+    return "match" if sure else "uncertain" if thinkable else "no match"

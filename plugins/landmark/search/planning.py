@@ -9,9 +9,11 @@ from functools import cached_property
 
 from landmark.errors import LandmarkError
 from landmark.index.describe import EXHAUSTIVE_UP_TO
+from landmark.matching.chance import ChanceHistogram
 from landmark.matching.match_graph import EDGE_INLIERS
 from landmark.matching.ranking import MIN_INLIERS, Match, TopK
 from landmark.search.comparison import Query
+from landmark.search.expected import ChanceFigures, chance_figures
 from landmark.search.neighbourhood import SEEDS, Neighbourhood, neighbourhood, rank_by_graph
 from landmark.search.shortlist import CANDIDATES, EXPANDED_BY, Shortlist
 from landmark.storage.aggregations import NumberedAggregation, known_aggregations
@@ -19,7 +21,7 @@ from landmark.storage.blobs import local_dimensions
 from landmark.storage.database import Database
 from landmark.storage.descriptions import SketchCache, undescribed_ids
 from landmark.storage.images import contents_besides
-from landmark.storage.models import known_models
+from landmark.storage.models import count_all_images, known_models
 from landmark.storage.nearest import warn_of_other_dimensions
 
 # Of the queries of one pass, with their matches; a worker holds up to three times as much of them.
@@ -45,8 +47,15 @@ def group_queries(queries: Iterable[Query], top_k: int) -> Iterator[list[Query]]
 class Table:
     """What a pass asks of the table, once for all of its queries."""
 
-    def __init__(self, database: Database, model: str, worker_database: Database | None) -> None:
+    def __init__(
+        self,
+        database: Database,
+        model: str,
+        worker_database: Database | None,
+        chance_of_model: ChanceHistogram,
+    ) -> None:
         self.database, self.model = database, model
+        self._chance_of_model = chance_of_model
         self.worker_database = replace(worker_database or database, snapshot=database.snapshot)
         self.sketches = SketchCache(database, CANDIDATES)
 
@@ -57,6 +66,16 @@ class Table:
         for aggregation in known:
             warn_of_other_dimensions(self.database, aggregation)
         return known
+
+    @cached_property
+    def images(self) -> int:
+        """Of the model, all of them."""
+        return count_all_images(self.database, self.model)
+
+    @cached_property
+    def chance(self) -> ChanceFigures:
+        """How many inliers images of other places have."""
+        return chance_figures(self._chance_of_model)
 
     @cached_property
     def local_dimensions(self) -> int | None:
@@ -111,11 +130,20 @@ class RunningSearch:
         self.best = TopK(self.best.k + len(self.around.paths), 0, self.best.matches)
         return [image for image, path in self.around.paths.items() if path not in known]
 
-    def listed(self, top_k: int, min_inliers: int) -> list[Match]:
-        """What the result lists, best first."""
+    def listed(self, table: Table, top_k: int, min_inliers: int) -> list[Match]:
+        """What the result lists, best first, each with how many chance brings as far.
+
+        A shortlist holds nearly all that chance brings far: what is most alike. So it is of the
+        table's size that this depends, not of the shortlist's.
+        """
         if self.around is not None:
-            return rank_by_graph(self.best.matches, self.around, min_inliers)[:top_k]
-        return [match for match in self.best.matches if match.inliers >= min_inliers][:top_k]
+            found = rank_by_graph(self.best.matches, self.around, min_inliers)
+        else:
+            found = [match for match in self.best.matches if match.inliers >= min_inliers]
+        images = self.compared
+        if self.mode == "shortlist":
+            images = max(images, table.images - self.is_indexed)
+        return [table.chance.judged(match, images) for match in found[:top_k]]
 
 
 def begin_searches(

@@ -13,6 +13,7 @@ from dask.distributed import Client
 
 from landmark.cluster.tasks import shares
 from landmark.errors import LandmarkError
+from landmark.matching.chance import ChanceHistogram
 from landmark.matching.pair import MatchingParameters
 from landmark.matching.ranking import MIN_INLIERS, verdict
 from landmark.progress import Progress
@@ -76,6 +77,7 @@ def rank_table(
     worker_database: Database | None = None,
     ranking: str = "graph",
     keep_edges: bool = False,
+    chance_of_model: ChanceHistogram = ChanceHistogram(),
 ) -> Iterator[SearchResult | LandmarkError]:
     """Compare queries with the images of their model in the table, in one pass for all of them.
 
@@ -99,6 +101,8 @@ def rank_table(
         By inliers and what the match graph says together, or by inliers alone.
     keep_edges : bool
         Add what a query that is indexed itself was found to match to the graph.
+    chance_of_model : ChanceHistogram
+        What is known of the model besides what was measured on the table.
 
     Yields
     ------
@@ -112,7 +116,7 @@ def rank_table(
         if left > len(group) or progress is not None:
             logger.info("%d queries left: %d of them in this pass", left, len(group))
         with database.at_one_time() as frozen:
-            table = Table(frozen, model, worker_database)
+            table = Table(frozen, model, worker_database, chance_of_model)
             begun = begin_searches(
                 table, group, mode, shortlist, top_k, min_inliers, ranking == "graph"
             )
@@ -142,13 +146,15 @@ def rank_table(
                 for search in searches
                 if keep_edges
             ]
+            listed = [search.listed(table, top_k, min_inliers) for search in searches]
         for edges, versions in own:
             save_edges(database, edges, versions)
+        found = iter(listed)
         for search in begun:
             if isinstance(search, LandmarkError):
                 yield search
                 continue
-            matches = search.listed(top_k, min_inliers)
+            matches = next(found)
             yield SearchResult(
                 query=search.query.path,
                 model=model,
@@ -165,6 +171,7 @@ def rank_table(
                 },
                 verdict=verdict(matches),
                 matches=matches,
+                chance=table.chance.source,
             )
 
 

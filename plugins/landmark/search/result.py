@@ -56,6 +56,8 @@ class SearchResult:
         ``match``, ``uncertain`` or ``no match``.
     matches : list of Match
         Best first. What the query itself does not reach has the chain by way of which it was found.
+    chance : str
+        Which figures `Match.expected` goes by; empty in a result of before there were any.
     """
 
     query: str
@@ -66,6 +68,7 @@ class SearchResult:
     parameters: dict[str, Any]
     verdict: str
     matches: list[Match]
+    chance: str = ""
 
     def to_text(self) -> bytes:
         """matches.txt: a header, then a line of `COLUMNS` for each match, separated by tabs."""
@@ -77,12 +80,16 @@ class SearchResult:
             "index time": self.index_time,
             "mode": self.mode,
             "parameters": parameters,
+            "chance": self.chance,
             "verdict": self.verdict,
         }
         lines = [f"# {key}: {value}" for key, value in header.items()]
         lines.append("# columns: " + ", ".join(COLUMNS))
         for rank, match in enumerate(self.matches, 1):
-            columns = [rank, match.inliers, match.putative, match.image_path, "", chain_text(match)]
+            expected = "" if match.expected is None else f"{match.expected:.4g}"
+            columns = [
+                rank, match.inliers, match.putative, match.image_path, expected, chain_text(match),
+            ]  # fmt: skip
             lines.append("\t".join(str(text).translate(CONTROL_CHARACTERS) for text in columns))
         return ("\n".join(lines) + "\n").encode()
 
@@ -109,8 +116,8 @@ class SearchResult:
             raise ValueError("no result of a search")
         names = {*Match._fields, "rank"}
         for match in fields["matches"]:
-            # Those of before there was a match graph have no chains.
-            if not isinstance(match, dict) or match.keys() | {"via"} != names:
+            # Those of before have no chains, or no figures of chance.
+            if not isinstance(match, dict) or match.keys() | {"via", "expected"} != names:
                 raise ValueError("no result of a search")
             via = match.get("via", [])
             if not isinstance(via, list) or len(via) > LONGEST_CHAIN:  # each would be drawn

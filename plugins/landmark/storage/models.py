@@ -72,6 +72,16 @@ def known_model(database: Database, model: str) -> KnownModel:
     raise LandmarkError(f"{model}: the table has no such model; it has {others}")
 
 
+def count_all_images(database: Database, model: str) -> int:
+    """How many there are of a model, however many that is."""
+    with database.connect() as connection:
+        row = connection.execute(
+            "SELECT coalesce(sum(images), 0)::bigint FROM landmark_counts WHERE model = %s", [model]
+        ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
 def register_model(database: Database, model: str, config: dict[str, Any]) -> None:
     """Note how a model is loaded, for as long as the table has images of it."""
     with database.connect() as connection:
