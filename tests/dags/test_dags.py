@@ -334,7 +334,7 @@ def test_index_then_search(dags, bucket, photograph, s3, least_rights):
         }
     )
     assert run.state == "success"
-    assert len(read(s3, base + "results/mine/matches.txt").splitlines()) == 9
+    assert len(read(s3, base + "results/mine/matches.txt").splitlines()) == 10
 
 
 def test_a_new_model_takes_over_when_it_has_every_image(
