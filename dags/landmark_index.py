@@ -13,7 +13,9 @@ Brings the table `landmarks` in line with the bucket prefix `LANDMARK_IMAGES`: p
 5. `link_images` compares every image that waits for it with those most alike, over Dask: what
    agrees makes the match graph, by which searches find what the query itself does not match. For
    four hours at most; the rest is linked the next night.
-6. `switch_model` lets searches use the model, if it is another than before and nothing is left to
+6. `measure_chance` compares 2,000 random pairs of images of different places: how many inliers they
+   have by chance decides the verdicts of searches.
+7. `switch_model` lets searches use the model, if it is another than before and nothing is left to
    extract.
 
 Where more than `LANDMARK_MAX_REMOVED_SHARE` of the indexed photographs are not listed any more, or
@@ -177,6 +179,20 @@ def landmark_index() -> None:
                     worker_database(settings),
                 )
 
+    @task(execution_timeout=timedelta(hours=1))
+    def measure_chance(run_id: str) -> int:
+        """Compare random images of different places; return how many pairs."""
+        from landmark.index import registry
+        from landmark.index.chance import measure_chance
+        from landmark.matching.pair import MatchingParameters
+        from landmark_airflow import landmark
+
+        with landmark() as (settings, database, _):
+            model = registry.sweep_model(database, settings, run_id)
+            return measure_chance(
+                database, model.fingerprint, MatchingParameters(model.max_distance)
+            )
+
     @task(execution_timeout=timedelta(minutes=10))
     def switch_model(run_id: str) -> bool:
         """Let searches use the model if it lacks nothing; return whether they do from now on."""
@@ -186,12 +202,13 @@ def landmark_index() -> None:
         with landmark() as (_, database, _):
             return registry.switch_after(database, run_id)
 
-    plan, summary, described, linked, switched = (
-        plan_sweep(), summarise(), describe_images(), link_images(), switch_model()
+    plan, summary, described, linked, measured, switched = (
+        plan_sweep(), summarise(), describe_images(), link_images(), measure_chance(),
+        switch_model(),
     )  # fmt: skip
     extract_batch.expand_kwargs(plan) >> [summary, described] >> switched
-    described >> linked
-    for step in (plan, summary, described, linked, switched):
+    described >> linked >> measured
+    for step in (plan, summary, described, linked, measured, switched):
         step.operator.operator_extra_links = (RunLink(),)  # type: ignore[attr-defined]
 
 

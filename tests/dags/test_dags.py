@@ -291,6 +291,7 @@ def test_index_then_search(dags, bucket, photograph, s3, least_rights):
     )
 
     assert xcom(run, "switch_model") is True and xcom(run, "link_images") == 9
+    assert 0 < xcom(run, "measure_chance") <= 36
 
     again = dags["landmark_index"].test()
     assert again.state == "success" and xcom(again, "summarise")["indexed"] == 0

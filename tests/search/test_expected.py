@@ -2,9 +2,11 @@
 
 import pytest
 
-from landmark.matching.chance import ChanceHistogram
+from landmark.index.describe import describe_table
+from landmark.matching.chance import ENOUGH_PAIRS, ChanceHistogram
 from landmark.search.comparison import Query
 from landmark.search.rank import rank_alone
+from landmark.storage.chance import MeasuredChance, save_chance
 from landmark.storage.database import Database
 from landmark.storage.images import save_image
 
@@ -43,8 +45,6 @@ def test_expected_is_images_times_what_chance_does(table, dask_client, make_view
 
 def test_a_shortlist_does_not_make_chance_rarer(table, dask_client, make_view):
     """What chance brings far is what is most alike: on the list, however short it is."""
-    from landmark.index.describe import describe_table
-
     describe_table(table, MODEL)
     whole, short = (
         search(table, dask_client, make_view, mode=mode, shortlist=5, chance_of_model=LITTLE)
@@ -66,3 +66,18 @@ def test_without_figures_it_is_cautious_and_says_so(table, dask_client, make_vie
     result = search(table, dask_client, make_view)
     assert result.chance == "not measured, so cautious"
     assert result.matches[0].expected > 0
+
+
+def test_the_tables_own_figures_win_once_there_are_enough(table, dask_client, make_view):
+    few = ChanceHistogram((ENOUGH_PAIRS - 11, *[1] * 10))
+    save_chance(table, MODEL, MeasuredChance(4, few))
+    result = search(table, dask_client, make_view, chance_of_model=LITTLE)
+    assert result.chance == f"{LITTLE.pairs} pairs of the model's photographs"
+    enough = few + ChanceHistogram((1,))
+    save_chance(table, MODEL, MeasuredChance(5, enough))
+    result = search(table, dask_client, make_view, chance_of_model=LITTLE)
+    assert result.chance == f"{ENOUGH_PAIRS} pairs of this table"
+    best = result.matches[0]
+    assert best.expected == enough.fit().expected(best.inliers, PLACES)
+    with table.connect() as connection:
+        connection.execute("DELETE FROM landmark_chance")

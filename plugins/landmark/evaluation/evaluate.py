@@ -58,7 +58,7 @@ def evaluate(
         The scores of what searches list, with ``direct`` those of inliers alone;
         ``match_ms_per_pair`` (on one core); ``verdicts``: of the pairs that show different places,
         and of those that show the same, the share that gets each verdict, in a table of this
-        size; ``by_inliers`` the same by fixed numbers of them.
+        size; ``chance``: by which figures; ``by_inliers`` the same by fixed numbers of them.
     """
     logger.info("%d images, %d queries", len(folder.images), len(folder.queries))
     with scratch_database() as database, open_client("local") as client:
@@ -77,6 +77,7 @@ def evaluate(
             **_scores(listed, folder),
             "direct": _scores(direct, folder),
             "match_ms_per_pair": 1000 * seconds_per_pair(table, folder, parameters),
+            "chance": table.chance,
             "verdicts": verdict_shares(direct, folder.queries, BY_EXPECTED),
             "by_inliers": verdict_shares(direct, folder.queries, BY_INLIERS),
         }

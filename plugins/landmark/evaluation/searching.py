@@ -16,10 +16,11 @@ from landmark.errors import LandmarkError
 from landmark.evaluation.labels import LabelledFolder
 from landmark.extraction.decoding import decode_image
 from landmark.features import FeatureExtractor, LocalFeatures
+from landmark.index.chance import measure_chance
 from landmark.index.describe import describe_table
 from landmark.index.link import link_table
 from landmark.index.listing import is_image
-from landmark.matching.chance import ChanceHistogram
+from landmark.matching.chance import ENOUGH_PAIRS, ChanceHistogram
 from landmark.matching.pair import MatchingParameters
 from landmark.matching.ranking import Match
 from landmark.progress import Progress
@@ -76,6 +77,8 @@ class FilledTable:
     images : int
     extract_seconds, link_seconds : float
         An image.
+    chance : str
+        As of the results of its searches.
     """
 
     database: Database
@@ -83,6 +86,7 @@ class FilledTable:
     images: int = 0
     extract_seconds: float = 0.0
     link_seconds: float = 0.0
+    chance: str = ""
 
 
 class LabelledQueries:
@@ -112,7 +116,7 @@ def fill_table(
     parameters: MatchingParameters,
     options: SearchOptions,
 ) -> FilledTable:
-    """Extract the images and the queries, describe and link them; memory stays flat."""
+    """Extract images and queries, describe and link them, measure chance; memory stays flat."""
     others = _distractors(folder, options.distractors)
     boxed = [query for query in folder.queries if query.box is not None]
     table = FilledTable(database, images=len(folder.images) + len(others))
@@ -139,6 +143,9 @@ def fill_table(
         started = time.perf_counter()
         linked = link_table(database, client, MODEL, options.links, parameters)
         table.link_seconds = (time.perf_counter() - started) / max(linked, 1)
+        measured = 0
+        while measured < ENOUGH_PAIRS and (pairs := measure_chance(database, MODEL, parameters)):
+            measured += pairs  # of as many nights as a deployment needs
     return table
 
 
@@ -167,7 +174,9 @@ def search_folder(
     for query, result in zip(folder.queries, results, strict=True):
         if isinstance(result, LandmarkError):
             logger.warning("%s: %s", query.image, result)
-        found[query.image] = [] if isinstance(result, LandmarkError) else result.matches
+            found[query.image] = []
+            continue
+        found[query.image], table.chance = result.matches, result.chance
     return found
 
 

@@ -170,11 +170,11 @@ def link_images(
     for number, alike in most_alike(database, aggregation, kernel, ids, candidates, links).items():
         for other in alike:
             wanted.setdefault(other, []).append(number)
-    own = {image.id: _Arranged(image) for image in read_partition(database, model, ids)}
+    own = {image.id: Arranged(image) for image in read_partition(database, model, ids)}
     found: dict[tuple[int, int], edges.Edge] = {}
     versions = {number: one.image.indexed_at for number, one in own.items()}
     for image in read_partition(database, model, sorted(wanted)):
-        one = own.get(image.id) or _Arranged(image)
+        one = own.get(image.id) or Arranged(image)
         versions[image.id] = image.indexed_at
         for number in wanted[image.id]:
             if number not in own:  # it has gone, or its row is damaged
@@ -182,7 +182,7 @@ def link_images(
             ends = sorted((own[number], one), key=lambda end: end.image.id)
             pair = (ends[0].image.id, ends[1].image.id)
             if pair not in found:
-                found[pair] = _compare(ends[0], ends[1], parameters)
+                found[pair] = compare_pair(ends[0], ends[1], parameters)
     sure = [edge for edge in found.values() if edge.inliers >= EDGE_INLIERS]
     return Linked(ids, sure, versions)
 
@@ -209,7 +209,7 @@ def most_alike(
     return found
 
 
-class _Arranged:
+class Arranged:
     """An image, arranged to be compared with several."""
 
     def __init__(self, image: StoredImage) -> None:
@@ -219,16 +219,23 @@ class _Arranged:
 
     @property
     def descriptors(self) -> QueryDescriptors:
+        """As of the first of a pair."""
         if self._descriptors is None:
             self._descriptors = QueryDescriptors.of(self.image.descriptors)
         return self._descriptors
 
 
-def _compare(first: _Arranged, second: _Arranged, parameters: MatchingParameters) -> edges.Edge:
+def compare_pair(
+    first: Arranged,
+    second: Arranged,
+    parameters: MatchingParameters,
+    least: int = EDGE_INLIERS,
+) -> edges.Edge:
+    """Compare two images; fewer inliers than `least` are not counted."""
     inliers, pairs = 0, np.empty((0, 2), np.intp)
     try:
         pairs = putative_matches(first.descriptors, second.rows, parameters.max_distance)
-        if len(pairs) >= EDGE_INLIERS:
+        if len(pairs) >= least:
             inliers = len(verify_pairs(first.image, second.image, pairs, parameters).inliers)
     except Exception as error:  # of these two alone, whatever it is: the others are linked
         logger.warning(

@@ -18,6 +18,7 @@ from landmark.search.neighbourhood import SEEDS, Neighbourhood, neighbourhood, r
 from landmark.search.shortlist import CANDIDATES, EXPANDED_BY, Shortlist
 from landmark.storage.aggregations import NumberedAggregation, known_aggregations
 from landmark.storage.blobs import local_dimensions
+from landmark.storage.chance import measured_chance
 from landmark.storage.database import Database
 from landmark.storage.descriptions import SketchCache, undescribed_ids
 from landmark.storage.images import contents_besides
@@ -75,7 +76,8 @@ class Table:
     @cached_property
     def chance(self) -> ChanceFigures:
         """How many inliers images of other places have."""
-        return chance_figures(self._chance_of_model)
+        of_table = measured_chance(self.database, self.model).histogram
+        return chance_figures(of_table, self._chance_of_model)
 
     @cached_property
     def local_dimensions(self) -> int | None:

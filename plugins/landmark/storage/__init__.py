@@ -5,6 +5,7 @@ __all__ = [
     "aggregations",
     "blobs",
     "bucket",
+    "chance",
     "database",
     "descriptions",
     "edges",

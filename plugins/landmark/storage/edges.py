@@ -94,6 +94,18 @@ def _count(
     return Count(counted, True) if seen < up_to else Count(max(seen, estimate), False)
 
 
+def sample_linked(database: Database, model: str, images: int, seed: int) -> list[int]:
+    """So many of a model's linked images at random; the same of the same table and seed."""
+    with database.connect() as connection:
+        rows = connection.execute(
+            "SELECT id FROM landmarks WHERE model = %s"
+            " AND NOT EXISTS (SELECT FROM landmark_unlinked WHERE image = id)"
+            " ORDER BY hashint8extended(id, %s) LIMIT %s",
+            [model, seed, images],
+        )
+        return [number for (number,) in rows]
+
+
 def save_edges(
     database: Database,
     edges: Iterable[Edge],

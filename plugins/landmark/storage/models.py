@@ -152,9 +152,10 @@ def delete_images(database: Database, model: str, after_id: int, images: int) ->
 
 
 def forget_model(database: Database, model: str) -> None:
-    """Delete a model's failures, and what is known of itself."""
+    """Delete a model's failures, and what is known of itself and of its chance."""
     with database.connect() as connection:
         connection.execute("DELETE FROM landmark_failures WHERE model = %s", [model])
+        connection.execute("DELETE FROM landmark_chance WHERE model = %s", [model])
         connection.execute("DELETE FROM landmark_models WHERE model = %s", [model])
 
 

@@ -1,0 +1,113 @@
+"""What chance gives on the table itself: inliers of random pairs of images of different places.
+
+Some more pairs each night, so that searches know the table's own photographs: all of one city match
+each other more by chance than those of a whole world do.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+
+import numpy as np
+
+from landmark.index.link import Arranged, compare_pair
+from landmark.matching.chance import ChanceHistogram
+from landmark.matching.pair import MatchingParameters
+from landmark.progress import Progress
+from landmark.storage.chance import MeasuredChance, measured_chance, save_chance
+from landmark.storage.database import Database
+from landmark.storage.edges import edges_of, sample_linked
+from landmark.storage.partitions import read_partition
+
+logger = logging.getLogger(__name__)
+
+# A night: 2,000 pairs, of groups of images that are compared with each other; an image is read once
+# and in few pairs, so that none says too much. Some seconds, so this process does it itself.
+IMAGES, GROUP = 576, 8
+# More are not kept: then the older ones count half, so that the figures follow the table.
+MOST_PAIRS = 100_000
+# What such edges connect, in so many steps from either image, is most likely one place. With 18
+# also towers before a sky are one place, and what is left has a third of the chance.
+SURE_INLIERS = 24
+STEPS, MOST_REACHED = 4, 50_000
+
+
+def measure_chance(
+    database: Database, model: str, parameters: MatchingParameters = MatchingParameters()
+) -> int:
+    """Compare some more random pairs of a model's images, and keep how many inliers they have.
+
+    Of linked images only: of others nobody knows which show one place. Which ones follows from the
+    table and from how often it was done. Of a small table only half of all pairs are drawn, since
+    some would come again. One process at a time.
+
+    Parameters
+    ----------
+    model : str
+        Fingerprint.
+
+    Returns
+    -------
+    int
+        The pairs compared by this call.
+    """
+    with database.alone(f"measuring chance of {model}"):
+        nights, known = measured_chance(database, model)
+        linked = sample_linked(database, model, IMAGES, nights)
+        if len(linked) < IMAGES and known.pairs > len(linked) * (len(linked) - 1) // 4:
+            return 0
+        ids = np.random.default_rng(nights).permutation(linked)
+        groups = [ids[first : first + GROUP].tolist() for first in range(0, len(ids), GROUP)]
+        found = ChanceHistogram.of(list(_inliers(database, model, groups, parameters)))
+        if not found.pairs:
+            return 0
+        if known.pairs > MOST_PAIRS:
+            known = known.halved()
+        save_chance(database, model, MeasuredChance(nights + 1, known + found))
+        logger.info("chance: %d pairs compared, %d in all", found.pairs, known.pairs + found.pairs)
+        return found.pairs
+
+
+def _inliers(
+    database: Database,
+    model: str,
+    groups: Sequence[Sequence[int]],
+    parameters: MatchingParameters,
+) -> Iterator[int]:
+    """Of the pairs within each group that show different places, as far as is known."""
+    places = connected(database, [image for group in groups for image in group])
+    progress = Progress(sum(map(len, groups)), "images compared by chance")
+    for group in groups:
+        images = [Arranged(image) for image in read_partition(database, model, sorted(group))]
+        for one, two in combinations(images, 2):
+            if places[one.image.id] != places[two.image.id]:
+                yield compare_pair(one, two, parameters, least=1).inliers
+        progress.add(len(group))
+
+
+def connected(database: Database, ids: Sequence[int]) -> dict[int, int]:
+    """Of each image a number that it shares with those that chains of sure edges lead to."""
+    parents = {image: image for image in ids}
+
+    def root(image: int) -> int:
+        while parents[image] != image:
+            parents[image] = parents[parents[image]]
+            image = parents[image]
+        return image
+
+    ends = sorted(parents)
+    for _ in range(STEPS):
+        if not ends or len(parents) > MOST_REACHED:
+            break
+        found = set()
+        for edge in edges_of(database, ends):
+            if edge.inliers >= SURE_INLIERS:
+                for image in (edge.first, edge.second):
+                    if image not in parents:
+                        parents[image] = image
+                        found.add(image)
+                parents[root(edge.second)] = root(edge.first)
+        ends = sorted(found)
+    return {image: root(image) for image in ids}
