@@ -199,7 +199,7 @@ def found(site, read_run, photograph, make_view):
         run_id = read_run(query, folder, "found")
         write_query(site.landmark.s3, folder, make_view(1))
         steps = [Step(41 - number, path) for number, path in enumerate([*between, images[1]])]
-        matches = [Match(57, 80, images[0]), Match(4, 21, images[1], tuple(steps))]
+        matches = [Match(57, 80, images[0], expected=0.0001), Match(4, 21, images[1], tuple(steps))]
         result = SearchResult(
             query=query,
             model="model-1",
@@ -252,6 +252,8 @@ def test_a_match_by_way_of_others_says_so(site, found):
     assert get(site, f"/searches/{run}/images/2/via/4")[0].status_code == 404
     assert "Match 1: 57 inliers of 80 putative matches" in words(direct)
     assert "By way of" not in words(direct)
+    assert "0.0001 expected by chance" in words(direct)
+    assert 'title="0.0001 expected by chance"' in page.text
 
 
 def test_a_chain_is_drawn_pair_by_pair(site, found):
