@@ -116,34 +116,20 @@ def _measure_table(
         "link_seconds": link,
         "ratio": link / extract,
         "images_an_hour_and_core": 3600 / link,
-        "bytes_an_edge": _bytes_an_edge(database),
     }
-
-
-def _bytes_an_edge(database: Database) -> float | None:
-    """Of the table and its indexes, on pages that are as full as a large table's."""
-    with database.connect() as connection:
-        row = connection.execute(
-            "SELECT pg_total_relation_size('landmark_matches')::float8 / nullif(count(*), 0)"
-            " FROM landmark_matches"
-        ).fetchone()
-    assert row is not None
-    return row[0]
 
 
 def to_table(figures: dict[str, Any]) -> str:
     """The figures as a table in Markdown."""
     lines = [
-        "| images | extracting one, ms | linking one, ms | of it | linked an hour and core |"
-        " bytes a pair |",
-        "|---" * 6 + "|",
+        "| images | extracting one, ms | linking one, ms | of it | linked an hour and core |",
+        "|---" * 5 + "|",
     ]
     for one in figures["tables"]:
-        size = f"{one['bytes_an_edge']:.0f}" if one["bytes_an_edge"] else ""
         lines.append(
             f"| {one['images']:,} | {1000 * one['extract_seconds']:.0f} |"
             f" {1000 * one['link_seconds']:.0f} | {one['ratio']:.2f} |"
-            f" {one['images_an_hour_and_core']:,.0f} | {size} |"
+            f" {one['images_an_hour_and_core']:,.0f} |"
         )
     return "\n".join(lines) + "\n"
 
