@@ -147,6 +147,7 @@ def rank_table(
                 if keep_edges
             ]
             listed = [search.listed(table, top_k, min_inliers) for search in searches]
+            figures = table.chance  # read now: afterwards the snapshot is gone
         for edges, versions in own:
             save_edges(database, edges, versions)
         found = iter(listed)
@@ -171,7 +172,7 @@ def rank_table(
                 },
                 verdict=verdict(matches),
                 matches=matches,
-                chance=table.chance.source,
+                chance=figures.source,
             )
 
 
