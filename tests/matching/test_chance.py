@@ -71,6 +71,17 @@ def test_more_inliers_are_never_likelier(counts):
     assert chance.expected(5, 0) == 0
 
 
+@pytest.mark.parametrize("promised", [0.05, 1])
+def test_in_a_table_of_a_million_no_more_is_false_than_promised(promised):
+    rng, images = np.random.default_rng(3), 1_000_000
+    false = []
+    for _ in range(50):
+        chance = simulated(50_000, rng).fit()
+        enough = next(n for n in range(100) if chance.expected(n, images) < promised)
+        false.append(images * truth(enough))
+    assert promised / 20 < np.mean(false) <= promised
+
+
 def test_nothing_is_known_of_no_pairs():
     assert ChanceHistogram().fit().probability(1_000) == 1
 
