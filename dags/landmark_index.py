@@ -159,25 +159,13 @@ def landmark_index() -> None:
     @task(execution_timeout=timedelta(hours=6))
     def link_images(run_id: str) -> int:
         """Compare what is not linked yet with what is most alike; return how many images."""
-        from landmark.cluster.client import open_client
         from landmark.index import registry
-        from landmark.index.link import count_waiting, link_table
-        from landmark.matching.pair import MatchingParameters
+        from landmark.index.link import link_new_images
         from landmark_airflow import landmark, worker_database
 
         with landmark() as (settings, database, _):
             model = registry.sweep_model(database, settings, run_id)
-            if not count_waiting(database, model.fingerprint, settings.links):
-                return 0
-            with open_client(settings.dask, settings) as client:
-                return link_table(
-                    database,
-                    client,
-                    model.fingerprint,
-                    settings.links,
-                    MatchingParameters(model.max_distance),
-                    worker_database(settings),
-                )
+            return link_new_images(database, settings, model, worker_database(settings))
 
     @task(execution_timeout=timedelta(hours=1))
     def measure_chance(run_id: str) -> int:

@@ -15,14 +15,17 @@ from typing import Any, NamedTuple
 import numpy as np
 from dask.distributed import Client
 
+from landmark.cluster.client import open_client
 from landmark.cluster.tasks import check_code, completed, database_of_workers
 from landmark.cluster.workers import CODE_VERSION, keep_freed_memory
+from landmark.extraction.models import ModelConfig
 from landmark.matching.candidates import Candidates
 from landmark.matching.match_graph import EDGE_INLIERS
 from landmark.matching.match_kernel import MatchKernel
 from landmark.matching.pair import MatchingParameters, verify_pairs
 from landmark.matching.putative import QueryDescriptors, putative_matches, whole_numbers
 from landmark.progress import Progress
+from landmark.settings import Settings
 from landmark.storage import edges
 from landmark.storage.aggregations import NumberedAggregation, current_aggregation
 from landmark.storage.database import Database
@@ -60,12 +63,29 @@ class Linked(NamedTuple):
     versions: dict[int, datetime]
 
 
-def count_waiting(database: Database, model: str, links: int) -> int:
-    """How many images of a model `link_table` would link; then it needs workers."""
-    aggregation = current_aggregation(database, model)
-    if aggregation is None or not links:
+def link_new_images(
+    database: Database,
+    settings: Settings,
+    model: ModelConfig,
+    worker_database: Database | None = None,
+) -> int:
+    """`link_table` as the settings say, with workers if any image waits."""
+    aggregation = current_aggregation(database, model.fingerprint)
+    if (
+        not settings.links
+        or aggregation is None
+        or not edges.count_unlinked(database, aggregation.number)
+    ):
         return 0
-    return edges.count_unlinked(database, aggregation.number)
+    with open_client(settings.dask, settings) as client:
+        return link_table(
+            database,
+            client,
+            model.fingerprint,
+            settings.links,
+            MatchingParameters(model.max_distance),
+            worker_database,
+        )
 
 
 def link_table(
