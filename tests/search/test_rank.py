@@ -283,17 +283,19 @@ def test_many_queries_read_the_table_once(table, dask_client, queries, mode):
 
     dask_client.run(keep_no_rows)  # other tests may have given them a limit
 
+    def others() -> int:
+        with table.connect() as connection:
+            return connection.execute(
+                "SELECT FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            ).rowcount
+
     def blocks() -> int:
         dask_client.run(close_idle)
         close_idle()
+        while others():  # they count what they read as they end
+            time.sleep(0.02)
         with table.connect() as connection:
-            others = (
-                "SELECT FROM pg_stat_activity"
-                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-            )
-            while connection.execute(others).rowcount:  # they count what they read as they end
-                connection.commit()
-                time.sleep(0.02)
             rows = connection.execute(
                 "SELECT toast_blks_read + toast_blks_hit FROM pg_statio_user_tables"
                 " WHERE relname = 'landmarks'"
