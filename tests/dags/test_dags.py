@@ -71,7 +71,8 @@ def by_token(airflow, empty_database, postgres, monkeypatch):
 
     parts = conninfo_to_dict(empty_database.conninfo)
     aws = {
-        "conn_type": "aws", "login": "AKIDEXAMPLE", "password": "secret",
+        "conn_type": "aws", "login": "AKIDEXAMPLE",
+        "password": "secret",  # pragma: allowlist secret
         "extra": {"region_name": "eu-west-1"},
     }  # fmt: skip
     ours = {
