@@ -22,32 +22,29 @@ ODD_ENTRY = (
 )
 
 
+def bent(applies: Callable[[Request], bool], change: Callable[[Answer], Answer]) -> Bend:
+    """What is answered to some requests, so changed; else as the server has said it."""
+    return lambda request, answer: change(answer) if applies(request) else answer
+
+
 # ---- listings -----------------------------------------------------------------------------------
+
+
+def is_listing(request: Request) -> bool:
+    return request.listed == PHOTOGRAPHS
 
 
 def listing(change: Callable[[bytes], bytes]) -> Bend:
     """Listings of the photographs, so changed."""
-
-    def bend(request: Request, answer: Answer) -> Answer:
-        if request.listed != PHOTOGRAPHS:
-            return answer
-        return replace(answer, content=change(answer.content))
-
-    return bend
+    return bent(is_listing, lambda answer: replace(answer, content=change(answer.content)))
 
 
 def listing_refused(status: int, code: str) -> Bend:
-    def bend(request: Request, answer: Answer) -> Answer:
-        return Answer.refusal(status, code) if request.listed == PHOTOGRAPHS else answer
-
-    return bend
+    return bent(is_listing, lambda _: Answer.refusal(status, code))
 
 
 def slow_listing(seconds: float) -> Bend:
-    def bend(request: Request, answer: Answer) -> Answer:
-        return replace(answer, drip_s=seconds) if request.listed == PHOTOGRAPHS else answer
-
-    return bend
+    return bent(is_listing, lambda answer: replace(answer, drip_s=seconds))
 
 
 def without_entries(content: bytes) -> bytes:
@@ -105,11 +102,7 @@ def is_photograph(request: Request) -> bool:
 
 def photographs(change: Callable[[Answer], Answer]) -> Bend:
     """The content of photographs, so changed."""
-
-    def bend(request: Request, answer: Answer) -> Answer:
-        return change(answer) if is_photograph(request) and answer.status == 200 else answer
-
-    return bend
+    return bent(is_photograph, lambda answer: change(answer) if answer.status == 200 else answer)
 
 
 def refused_after(given: int, status: int, code: str) -> Bend:
@@ -122,20 +115,12 @@ def refused_after(given: int, status: int, code: str) -> Bend:
 
 def refused(key: str, status: int, code: str) -> Bend:
     """One object is never given, whatever is done for it."""
-
-    def bend(request: Request, answer: Answer) -> Answer:
-        return Answer.refusal(status, code) if request.key == key else answer
-
-    return bend
+    return bent(lambda request: request.key == key, lambda _: Answer.refusal(status, code))
 
 
 def cut_off(key: str) -> Bend:
     """One object breaks off each time."""
-
-    def bend(request: Request, answer: Answer) -> Answer:
-        return replace(answer, cut=True) if request.key == key else answer
-
-    return bend
+    return bent(lambda request: request.key == key, lambda answer: replace(answer, cut=True))
 
 
 def in_chunks(answer: Answer) -> Answer:
