@@ -18,13 +18,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from dask.distributed import Client
-from PIL import Image, ImageDraw
 
 from benchmarks import bulk
 from benchmarks.memory import peak_mb, reset_peak
 from benchmarks.photographs import choose_images, extract_all, images_parser
 from landmark.cluster.client import open_client
 from landmark.cluster.workers import keep_freed_memory
+from landmark.evaluation.chart import draw_chart
 from landmark.evaluation.figures import print_figures
 from landmark.extraction.extractor import load_extractor
 from landmark.extraction.models import resolve_model
@@ -49,10 +49,6 @@ COMPARED_ALONE = 500
 PAGE_BYTES = 8192
 # Postgres counts what a connection has read as it ends.
 COUNTED_AFTER_S = 0.5
-
-PLOT_PX, MARGIN_PX = (760, 480), 60
-GRID = (220, 220, 220)
-COLOURS = [(31, 90, 160), (200, 80, 30), (60, 140, 60), (130, 70, 150)]
 
 
 class Plan(NamedTuple):
@@ -311,30 +307,7 @@ def draw_plot(figures: dict[str, Any], file: Path) -> None:
     for one in figures["nearest"]:
         lines.setdefault("nearest by index", []).append((one["images"], one["seconds"]))
         lines.setdefault("nearest by exact scan", []).append((one["images"], one["exact_seconds"]))
-    points = np.log10(np.concatenate([np.array(line) for line in lines.values()]))
-    low, high = np.floor(points.min(axis=0)), np.ceil(points.max(axis=0))
-    image = Image.new("RGB", PLOT_PX, "white")
-    pen = ImageDraw.Draw(image)
-    size = np.array(PLOT_PX) - 2 * MARGIN_PX
-
-    def place(x: float, y: float) -> tuple[float, float]:
-        right, up = (np.array([x, y]) - low) / np.maximum(high - low, 1) * size
-        return MARGIN_PX + float(right), PLOT_PX[1] - MARGIN_PX - float(up)
-
-    for x in range(int(low[0]), int(high[0]) + 1):
-        pen.line([place(x, low[1]), place(x, high[1])], fill=GRID)
-        pen.text(place(x, low[1]), f"{10**x:,}", fill="black", anchor="ma")
-    for y in range(int(low[1]), int(high[1]) + 1):
-        pen.line([place(low[0], y), place(high[0], y)], fill=GRID)
-        pen.text(place(low[0], y), f"{10.0**y:g} s ", fill="black", anchor="rm")
-    for (name, line), colour in zip(lines.items(), COLOURS, strict=False):
-        dots = [place(*np.log10(point)) for point in line]
-        pen.line(dots, fill=colour, width=2)
-        for x_px, y_px in dots:
-            pen.ellipse([x_px - 3, y_px - 3, x_px + 3, y_px + 3], fill=colour)
-        pen.text(dots[-1], f"{name} ", fill=colour, anchor="rd")
-    pen.text((PLOT_PX[0] / 2, 10), "seconds a search, by images in the table", fill="black")
-    image.save(file)
+    draw_chart("seconds a search, by images in the table", lines, file, "s")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -66,9 +66,10 @@ def places(tmp_path, photograph):
     return tmp_path
 
 
-def test_one_folder_for_each_place(places, tmp_path, capsys):
-    out = tmp_path / "figures.json"
-    assert main([str(places), "--model", str(BUNDLED_MODEL), "--json", str(out)]) == 0
+def test_one_folder_for_each_place(places, tmp_path, capsys, caplog):
+    out, plot = tmp_path / "figures.json", tmp_path / "verdicts.png"
+    arguments = [str(places), "--model", str(BUNDLED_MODEL)]
+    assert main([*arguments, "--json", str(out), "--plot", str(plot)]) == 0
     figures = json.loads(out.read_text())
     assert figures["images"] == figures["queries"] == 9
     assert figures["map"] == figures["recall_at_1"] == 1
@@ -80,7 +81,10 @@ def test_one_folder_for_each_place(places, tmp_path, capsys):
     assert figures["verdicts"]["absent_match"] == 0
     assert figures["by_inliers"].keys() == figures["verdicts"].keys()
     assert figures["measured"]["cores"] >= 1 and figures["measured"]["date"]
+    assert sum(level["right"] for level in figures["reliability"]) == 18
+    assert Image.open(plot).format == "PNG"
     assert json.loads(capsys.readouterr().out) == figures
+    assert "expected below  verdict" in caplog.text
 
 
 def test_rankings_are_what_a_search_lists(database, dask_client, make_view, tmp_path):

@@ -2,7 +2,7 @@
 
     python -m landmark.evaluation DIR [--model HANDLE] [--ranking graph|inliers]
         [--mode auto|exhaustive|shortlist] [--shortlist N] [--links N] [--distractors DIR]
-        [--compare] [--json FILE]
+        [--compare] [--json FILE] [--plot FILE.png]
 
 The folder's images go into a Postgres of its own, where they are described, linked and searched as
 a deployment's are; so the rankings are what a search lists, and `direct` what inliers alone do.
@@ -39,6 +39,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="photographs below, of other places, lie in the table, too",
     )
     parser.add_argument("--compare", action="store_true", help="also measure DELF's own matching")
+    parser.add_argument(
+        "--plot", type=Path, metavar="FILE", help="draw what verdicts promise and hold, a PNG"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -46,6 +49,7 @@ def run(options: argparse.Namespace) -> int:
     # Only now: the help comes at once without them.
     from landmark.evaluation.evaluate import evaluate
     from landmark.evaluation.labels import read_labelled_folder
+    from landmark.evaluation.reliability import draw_reliability
     from landmark.evaluation.searching import SearchOptions
     from landmark.extraction.extractor import load_extractor
     from landmark.extraction.models import read_chance, resolve_model
@@ -67,6 +71,8 @@ def run(options: argparse.Namespace) -> int:
             read_chance(model),
         )
         figures = evaluate(folder, load_extractor(model), parameters, options.compare, asked)
+        if options.plot:
+            draw_reliability(figures["reliability"], options.plot)
         return {"model": model.fingerprint, **figures}
 
     return print_figures(measure, options.json)

@@ -13,6 +13,7 @@ from dask.distributed import Client
 from landmark.cluster.client import open_client
 from landmark.evaluation.labels import LabelledFolder
 from landmark.evaluation.reference import reference_match
+from landmark.evaluation.reliability import reliability, to_table
 from landmark.evaluation.scores import BY_EXPECTED, BY_INLIERS, score, verdict_shares
 from landmark.evaluation.scratch import scratch_database
 from landmark.evaluation.searching import (
@@ -58,7 +59,8 @@ def evaluate(
         The scores of what searches list, with ``direct`` those of inliers alone;
         ``match_ms_per_pair`` (on one core); ``verdicts``: of the pairs that show different places,
         and of those that show the same, the share that gets each verdict, in a table of this
-        size; ``chance``: by which figures; ``by_inliers`` the same by fixed numbers of them.
+        size; ``chance``: by which figures; ``by_inliers`` the same by fixed numbers of them;
+        ``reliability``: as of `reliability`.
     """
     logger.info("%d images, %d queries", len(folder.images), len(folder.queries))
     with scratch_database() as database, open_client("local") as client:
@@ -68,6 +70,8 @@ def evaluate(
         if options.ranking == "graph":
             by_inliers = replace(options, ranking="inliers")
             direct = search_folder(table, client, folder, parameters, by_inliers)
+        levels = reliability(direct, folder.queries)
+        logger.info("%s", to_table(levels))
         figures = {
             "images": table.images,
             "queries": len(folder.queries),
@@ -80,6 +84,7 @@ def evaluate(
             "chance": table.chance,
             "verdicts": verdict_shares(direct, folder.queries, BY_EXPECTED),
             "by_inliers": verdict_shares(direct, folder.queries, BY_INLIERS),
+            "reliability": levels,
         }
         if with_reference:
             figures["reference"] = _evaluate_reference(table, client, folder)
