@@ -15,7 +15,8 @@ Brings the table `landmarks` in line with the bucket prefix `LANDMARK_IMAGES`: p
    four hours at most; the rest is linked the next night.
 6. `measure_chance` compares 2,000 random pairs of images of different places: how many inliers they
    have by chance decides the verdicts of searches.
-7. `switch_model` lets searches use the model, if it is another than before and nothing is left to
+7. `group_places` finds out which images show one place, where pairs that agree have changed.
+8. `switch_model` lets searches use the model, if it is another than before and nothing is left to
    extract.
 
 Where more than `LANDMARK_MAX_REMOVED_SHARE` of the indexed photographs are not listed any more, or
@@ -181,6 +182,18 @@ def landmark_index() -> None:
                 database, model.fingerprint, MatchingParameters(model.max_distance)
             )
 
+    @task(execution_timeout=timedelta(hours=6))
+    def group_places(run_id: str) -> int:
+        """Bring the places up to date; return how many images were grouped."""
+        from landmark.extraction.models import read_chance
+        from landmark.index import registry
+        from landmark.index.places import update_places
+        from landmark_airflow import landmark
+
+        with landmark() as (settings, database, _):
+            model = registry.sweep_model(database, settings, run_id)
+            return update_places(database, model.fingerprint, read_chance(model))
+
     @task(execution_timeout=timedelta(minutes=10))
     def switch_model(run_id: str) -> bool:
         """Let searches use the model if it lacks nothing; return whether they do from now on."""
@@ -190,13 +203,13 @@ def landmark_index() -> None:
         with landmark() as (_, database, _):
             return registry.switch_after(database, run_id)
 
-    plan, summary, described, linked, measured, switched = (
+    plan, summary, described, linked, measured, grouped, switched = (
         plan_sweep(), summarise(), describe_images(), link_images(), measure_chance(),
-        switch_model(),
+        group_places(), switch_model(),
     )  # fmt: skip
     extract_batch.expand_kwargs(plan) >> [summary, described] >> switched
-    described >> linked >> measured
-    for step in (plan, summary, described, linked, measured, switched):
+    described >> linked >> measured >> grouped
+    for step in (plan, summary, described, linked, measured, grouped, switched):
         step.operator.operator_extra_links = (RunLink(),)  # type: ignore[attr-defined]
 
 

@@ -5,7 +5,13 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from landmark.matching.chance import CAUTIOUS, ENOUGH_PAIRS, Chance, ChanceHistogram
+from landmark.matching.chance import (
+    CAUTIOUS,
+    CHANCE_LIKENESS,
+    ENOUGH_PAIRS,
+    Chance,
+    ChanceHistogram,
+)
 
 # As with the bundled model: 12 % of pairs reach 4 inliers, and of these each next one 55 %.
 SHARE, FROM, RATIO = 0.12, 4, 0.55
@@ -105,3 +111,22 @@ def test_what_nobody_measured_is_taken_for_more_than_what_was():
     """Of Oxford's photographs, mostly towers: 0.52 % reach 12 inliers, 0.043 % 18."""
     assert CAUTIOUS.probability(12) > 0.0052 and CAUTIOUS.probability(18) > 0.00043
     assert CAUTIOUS.expected(60, 1_000) < 0.05
+
+
+def test_likeness_only_lowers_what_is_expected_and_never_below_what_chance_does():
+    """Whatever law it follows: of pairs at most 1/x are x times as alike as their mean."""
+    chance = Chance((1.0, 0.1), 0.5)
+    without = chance.expected(3, 1000)
+    assert chance.expected(3, 1000, None) == chance.expected(3, 1000, 1.0) == without
+    steps = [chance.expected(3, 1000, likeness) for likeness in (1, 4, 8, 16, 80, 1e6)]
+    assert steps == sorted(steps, reverse=True) and steps[2] == without
+    assert steps[3] == without / 2 and steps[4] == without / 10
+    rng = np.random.default_rng(0)
+    for law in (
+        rng.exponential(size=100_000),
+        rng.pareto(2.0, 100_000),
+        rng.lognormal(0, 1.5, 100_000),
+    ):
+        alike = CHANCE_LIKENESS * law / law.mean()
+        for bound in (10, 30, 100):
+            assert (alike >= bound).mean() <= chance.expected(0, 1, bound)

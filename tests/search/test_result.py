@@ -73,6 +73,7 @@ def test_the_json_is_the_same_and_comes_back():
         "image_path": "s3://b/tab\tnewline\n100%.jpg",
         "via": [],
         "expected": 0.25,
+        "likeness": None,
     }
     assert fields["matches"][2]["via"] == [
         {"inliers": 40, "image_path": "s3://b/ä b.jpg"},
@@ -84,7 +85,9 @@ def test_the_json_is_the_same_and_comes_back():
 def test_a_result_of_before_there_were_chains_and_chance_is_read():
     fields = json.loads(RESULT.to_json())
     fields["matches"] = [{**fields["matches"][0]}]
-    del fields["matches"][0]["via"], fields["matches"][0]["expected"], fields["chance"]
+    for name in ("via", "expected", "likeness"):
+        del fields["matches"][0][name]
+    del fields["chance"]
     before = SearchResult.from_json(json.dumps(fields).encode())
     assert before.matches == [RESULT.matches[0]._replace(expected=None)] and before.chance == ""
     assert "\ts3://b/ä b.jpg\t\t\n" in before.to_text().decode()

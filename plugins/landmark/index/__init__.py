@@ -1,4 +1,4 @@
-"""Bucket -> rows -> descriptions, and which model searches use of them."""
+"""Bucket -> rows -> descriptions -> edges -> places, and which model searches use of them."""
 
 # What other wings use; the other rooms are this one's own.
-__all__ = ["chance", "describe", "extract", "link", "listing", "registry", "sweep"]
+__all__ = ["chance", "describe", "extract", "link", "listing", "places", "registry", "sweep"]

@@ -5,6 +5,7 @@ __all__ = [
     "aggregation",
     "candidates",
     "chance",
+    "communities",
     "match_graph",
     "match_kernel",
     "pair",

@@ -44,8 +44,11 @@ class Match(NamedTuple):
     via : tuple of Step
         The chain from the query to the image, where its own inliers are too few; else empty.
     expected : float or None
-        How many images of other places in the table have as many inliers by chance; None where
-        nobody has asked.
+        How many images of other places in the table get as far by chance; None where nobody has
+        asked.
+    likeness : float or None
+        How many times as alike to the query, by the match kernel, as is usual in the table; None
+        where nothing describes the image or the query.
     """
 
     inliers: int
@@ -53,6 +56,7 @@ class Match(NamedTuple):
     image_path: str
     via: tuple[Step, ...] = ()
     expected: float | None = None
+    likeness: float | None = None
 
     @property
     def rank_key(self) -> tuple[int, int, str]:

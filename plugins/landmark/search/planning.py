@@ -9,11 +9,11 @@ from functools import cached_property
 
 from landmark.errors import LandmarkError
 from landmark.index.describe import EXHAUSTIVE_UP_TO
-from landmark.matching.chance import ChanceHistogram
+from landmark.matching.chance import ChanceFigures, ChanceHistogram, chance_figures
 from landmark.matching.match_graph import EDGE_INLIERS
 from landmark.matching.ranking import MIN_INLIERS, Match, TopK
 from landmark.search.comparison import Query
-from landmark.search.expected import ChanceFigures, chance_figures
+from landmark.search.likeness import likeness
 from landmark.search.neighbourhood import SEEDS, Neighbourhood, neighbourhood, rank_by_graph
 from landmark.search.shortlist import CANDIDATES, EXPANDED_BY, Shortlist
 from landmark.storage.aggregations import NumberedAggregation, known_aggregations
@@ -145,7 +145,14 @@ class RunningSearch:
         images = self.compared
         if self.mode == "shortlist":
             images = max(images, table.images - self.is_indexed)
-        return [table.chance.judged(match, images) for match in found[:top_k]]
+        found = found[:top_k]
+        alike: dict[str, float] = {}
+        if table.aggregations:
+            paths = [match.image_path for match in found]
+            alike = likeness(
+                table.database, table.model, table.aggregations[0], self.query.features, paths
+            )
+        return [table.chance.judged(match, images, alike.get(match.image_path)) for match in found]
 
 
 def begin_searches(

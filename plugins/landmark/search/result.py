@@ -116,8 +116,11 @@ class SearchResult:
             raise ValueError("no result of a search")
         names = {*Match._fields, "rank"}
         for match in fields["matches"]:
-            # Those of before have no chains, or no figures of chance.
-            if not isinstance(match, dict) or match.keys() | {"via", "expected"} != names:
+            # Those of before have no chains, or no figures of chance or likeness.
+            if (
+                not isinstance(match, dict)
+                or match.keys() | {"via", "expected", "likeness"} != names
+            ):
                 raise ValueError("no result of a search")
             via = match.get("via", [])
             if not isinstance(via, list) or len(via) > LONGEST_CHAIN:  # each would be drawn

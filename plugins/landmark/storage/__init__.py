@@ -14,6 +14,7 @@ __all__ = [
     "models",
     "nearest",
     "partitions",
+    "places",
     "row_cache",
     "sweeps",
 ]

@@ -145,6 +145,25 @@ def describing(
         }
 
 
+def spread_ids(database: Database, aggregation: int, images: int) -> list[int]:
+    """So many of the images that the aggregation has described, spread evenly over the table.
+
+    Found in the index one by one, however many there are; the same of the same table.
+    """
+    with database.connect() as connection:
+        rows = connection.execute(
+            "SELECT DISTINCT found.id FROM"
+            " (SELECT min(id) AS low, max(id) AS high FROM landmarks"
+            "  WHERE aggregation = %(aggregation)s) AS ends,"
+            " generate_series(0, %(images)s - 1) AS number,"
+            " LATERAL (SELECT id FROM landmarks WHERE aggregation = %(aggregation)s"
+            "  AND id >= low + (high - low) * number / greatest(%(images)s - 1, 1)"
+            "  ORDER BY id LIMIT 1) AS found ORDER BY 1",
+            {"aggregation": aggregation, "images": images},
+        )
+        return [number for (number,) in rows]
+
+
 def read_sketches(
     database: Database, kernel: MatchKernel, ids: Sequence[int]
 ) -> dict[int, Sketch | None]:

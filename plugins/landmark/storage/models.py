@@ -156,6 +156,7 @@ def forget_model(database: Database, model: str) -> None:
     with database.connect() as connection:
         connection.execute("DELETE FROM landmark_failures WHERE model = %s", [model])
         connection.execute("DELETE FROM landmark_chance WHERE model = %s", [model])
+        connection.execute("DELETE FROM landmark_places WHERE model = %s", [model])
         connection.execute("DELETE FROM landmark_models WHERE model = %s", [model])
 
 
