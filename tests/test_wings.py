@@ -15,7 +15,7 @@ FLOORS = [
     ["landmark_airflow", "landmark_metrics"],
     ["landmark.__main__"],
     ["landmark.cli"],
-    ["landmark.evaluation"],
+    ["landmark.evaluation", "landmark.export"],
     ["landmark.search"],
     ["landmark.index"],
     ["landmark.cluster"],

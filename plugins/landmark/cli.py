@@ -1,6 +1,6 @@
-"""The operators' command: the tables, the models, the descriptions, a measurement.
+"""The operators' command: the tables, the models, the descriptions, exports, a measurement.
 
-    landmark migrate | models list|use|remove | describe | evaluate DIR
+    landmark migrate | models list|use|remove | describe | export KIND | evaluate DIR
 
 Installed by make as `.venv/bin/landmark`; also ``python -m landmark``.
 """
@@ -18,6 +18,7 @@ import psycopg
 from landmark.errors import LandmarkError
 from landmark.evaluation import command as evaluation
 from landmark.evaluation.figures import add_json_option
+from landmark.export import command as export
 from landmark.index.describe import describe_table
 from landmark.index.registry import remove_model, use_model
 from landmark.storage.database import Database
@@ -89,6 +90,10 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="measure anew what descriptions are made by, then describe every image",
     )
+    exported = _add(
+        commands, "export", "write a place, or the match graph, for other tools", export.run
+    )
+    export.add_arguments(exported)
     evaluate = commands.add_parser(
         "evaluate",
         help="how well a model ranks a labelled folder",

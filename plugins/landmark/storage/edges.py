@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
 import psycopg
 from psycopg import sql
+from typing_extensions import LiteralString
 
 from landmark.storage.database import Database
 
@@ -15,6 +16,8 @@ from landmark.storage.database import Database
 EDGES_PER_IMAGE = 100
 # So many rows are counted for those who look at the index; of more the planner's estimate is told.
 COUNTED_ROWS = 10_000
+# Of a stream so many are in memory.
+ROWS_STREAMED = 10_000
 
 
 class Edge(NamedTuple):
@@ -31,6 +34,15 @@ class Edge(NamedTuple):
     second: int
     inliers: int
     putative: int
+
+
+class Node(NamedTuple):
+    """An image of the graph: its id and path, the place that it shows, and the name of that."""
+
+    id: int
+    image_path: str
+    place: int | None
+    name: str | None
 
 
 class Count(NamedTuple):
@@ -181,3 +193,39 @@ def paths_of(database: Database, ids: Sequence[int]) -> dict[int, str]:
             "SELECT id, image_path FROM landmarks WHERE id = ANY(%s)", [list(ids)]
         )
         return dict(rows.fetchall())
+
+
+def stream_nodes(database: Database, model: str) -> Iterator[Node]:
+    """All images of a model, by id, without having them all in memory."""
+    yield from map(
+        Node._make,
+        _stream(
+            database,
+            "SELECT landmarks.id, image_path, place, name FROM landmarks"
+            " LEFT JOIN landmark_place_images ON image = landmarks.id"
+            " LEFT JOIN landmark_places ON landmark_places.id = place"
+            " WHERE landmarks.model = %s ORDER BY landmarks.id",
+            model,
+        ),
+    )
+
+
+def stream_edges(database: Database, model: str) -> Iterator[Edge]:
+    """All pairs of a model's images, in order, without having them all in memory."""
+    yield from map(
+        Edge._make,
+        _stream(
+            database,
+            "SELECT first, second, inliers, putative FROM landmark_matches"
+            " JOIN landmarks ON id = first WHERE model = %s ORDER BY first, second",
+            model,
+        ),
+    )
+
+
+def _stream(
+    database: Database, query: LiteralString, model: str
+) -> Iterator[tuple[int | str | None, ...]]:
+    with database.connect() as connection, connection.cursor("stream") as cursor:
+        cursor.itersize = ROWS_STREAMED
+        yield from cursor.execute(query, [model])

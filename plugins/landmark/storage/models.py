@@ -117,6 +117,15 @@ def planned_model(database: Database, sweep: str) -> tuple[str, dict[str, Any]] 
     return row
 
 
+def model_record(database: Database, model: str) -> dict[str, Any] | None:
+    """How a model is loaded; None where that is not known."""
+    with database.connect() as connection:
+        row: Any = connection.execute(
+            "SELECT config FROM landmark_models WHERE model = %s", [model]
+        ).fetchone()
+    return row[0] if row else None
+
+
 def mark_searched(database: Database, model: str) -> None:
     """Let searches use a model from now on."""
     with database.connect() as connection:
