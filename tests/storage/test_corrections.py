@@ -41,6 +41,12 @@ def three(database, make_view):
     return database
 
 
+def undo(database, one, other, person):
+    """Take back what stands of two photographs."""
+    ((_, standing),) = standing_among(database, [one, other]).items()
+    take_back(database, standing.number, person)
+
+
 def told(found):
     return [(one.first, one.second, one.is_same, one.said_by, one.ended_by) for one in found]
 
@@ -52,7 +58,7 @@ def test_the_latest_word_stands_and_all_are_kept(database):
     say(database, B, A, True, "ada")
     say(database, A, B, False, "bob")
     assert told(standing_among(database, [A, B]).values()) == [(A, B, False, "bob", None)]
-    take_back(database, B, A, "eve")
+    undo(database, B, A, "eve")
     assert standing_among(database, [A, B]) == {}
     found = latest_corrections(database, 10)
     assert told(found) == [(A, B, False, "bob", "eve"), (A, B, True, "ada", "bob")]
@@ -66,8 +72,17 @@ def test_what_stands_is_not_said_twice(database):
     say(database, A, B, True, "ada")
     say(database, B, A, True, "bob")
     assert told(latest_corrections(database, 10)) == [(A, B, True, "ada", None)]
-    take_back(database, A, C, "bob")  # of which nobody has said anything
-    assert len(latest_corrections(database, 10)) == 1
+
+
+def test_only_what_stands_is_taken_back(database):
+    """Who looks at an old page does not take back what another has said since."""
+    say(database, A, B, True, "ada")
+    (old,) = latest_corrections(database, 10)
+    say(database, A, B, False, "bob")
+    take_back(database, old.number, "ada")
+    take_back(database, 999, "ada")
+    assert told(standing_among(database, [A, B]).values()) == [(A, B, False, "bob", None)]
+    assert latest_corrections(database, 10)[1].ended_by == "bob"
 
 
 def test_a_photograph_is_no_pair(database):
@@ -132,7 +147,7 @@ def test_two_places_are_no_edge_and_one_place_is_the_surest(three):
     say(three, A, B, True, "bob")
     assert edges_of(three, [b]) == [Edge(a, b, 30, 60, True)]
     for other in (B, C):
-        take_back(three, A, other, "ada")
+        undo(three, A, other, "ada")
     assert edges_of(three, [a, b, c]) == [Edge(a, b, 30, 60)]
 
 
@@ -142,7 +157,7 @@ def test_what_is_measured_later_lies_below(three):
     rows = versions_of(three, MODEL, [A, B, C])
     save_edges(three, [Edge(a, b, 31, 60), Edge(b, c, 20, 50)], dict(rows.values()))
     assert edges_of(three, [a, b]) == [Edge(b, c, 20, 50)]
-    take_back(three, A, B, "ada")
+    undo(three, A, B, "ada")
     assert edges_of(three, [a]) == [Edge(a, b, 31, 60)]
 
 
@@ -161,12 +176,12 @@ def test_a_famous_image_keeps_what_people_say(three, monkeypatch):
 
 
 def test_of_a_photograph_indexed_or_not_what_was_said_is_found(three):
-    a, b, c = ids_of(three)
+    a, b, _ = ids_of(three)
     say(three, UPLOAD, A, False, "ada")
     say(three, B, UPLOAD, True, "ada")
     say(three, UPLOAD, "s3://b/nowhere.jpg", True, "ada")
     say(three, A, C, True, "ada")
-    take_back(three, A, C, "ada")
+    undo(three, A, C, "ada")
     assert said_of(three, MODEL, [UPLOAD, C, A]) == {UPLOAD: {a: False, b: True}}
     assert said_of(three, "model-2", [UPLOAD]) == {}
     assert edges_of(three, [a, b]) == [Edge(a, b, 30, 60)]  # no row, no node
@@ -207,7 +222,7 @@ def test_tasks_and_pages_need_no_more_than_their_role(three, with_role):
     tasks = Database(with_role(three.conninfo, "landmark_tasks"))
     say(tasks, A, B, False, "ada")
     assert edges_of(tasks, ids_of(tasks)) == []
-    take_back(tasks, A, B, "ada")
+    undo(tasks, A, B, "ada")
     assert len(latest_corrections(tasks, 10)) == 1
     reader = Database(with_role(three.conninfo, "landmark_reader"))
     with pytest.raises(LandmarkError, match="permission denied"):

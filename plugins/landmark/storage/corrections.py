@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-import psycopg
 from typing_extensions import LiteralString
 
 from landmark.errors import LandmarkError
@@ -77,9 +75,14 @@ def say(database: Database, one: str, other: str, is_same: bool, person: str) ->
     LandmarkError
         If it is one photograph.
     """
-    pair = _pair(one, other)
+    if one == other:
+        raise LandmarkError(f"{one}: a photograph shows the place that it shows; name another")
+    pair = pair_of(one, other)
     with database.connect() as connection:
-        _one_speaker(connection, pair)
+        # Whoever else speaks of this pair waits: one word of it stands.
+        connection.execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"said of {' '.join(pair)}"]
+        )
         standing = connection.execute(
             "SELECT is_same FROM landmark_corrections"
             " WHERE first = %s AND second = %s AND ended_at IS NULL",
@@ -87,7 +90,11 @@ def say(database: Database, one: str, other: str, is_same: bool, person: str) ->
         ).fetchone()
         if standing == (is_same,):
             return
-        _end(connection, pair, person)
+        connection.execute(
+            "UPDATE landmark_corrections SET ended_by = %s, ended_at = clock_timestamp()"
+            " WHERE first = %s AND second = %s AND ended_at IS NULL",
+            [person, *pair],
+        )
         connection.execute(
             "INSERT INTO landmark_corrections (first, second, is_same, said_by)"
             " VALUES (%s, %s, %s, %s)",
@@ -95,12 +102,14 @@ def say(database: Database, one: str, other: str, is_same: bool, person: str) ->
         )
 
 
-def take_back(database: Database, one: str, other: str, person: str) -> None:
-    """End what stands of two photographs: from now on they are what was measured of them."""
-    pair = _pair(one, other)
+def take_back(database: Database, number: int, person: str) -> None:
+    """End a correction that stands: from now on the two are what was measured of them."""
     with database.connect() as connection:
-        _one_speaker(connection, pair)
-        _end(connection, pair, person)
+        connection.execute(
+            "UPDATE landmark_corrections SET ended_by = %s, ended_at = clock_timestamp()"
+            " WHERE number = %s AND ended_at IS NULL",
+            [person, number],
+        )
 
 
 def standing_among(database: Database, paths: Sequence[str]) -> dict[tuple[str, str], Correction]:
@@ -176,22 +185,6 @@ def all_corrections(database: Database) -> Iterator[Correction]:
         before = found[-1].number
 
 
-def _pair(one: str, other: str) -> tuple[str, str]:
-    if one == other:
-        raise LandmarkError(f"{one}: a photograph shows the place that it shows; name another")
+def pair_of(one: str, other: str) -> tuple[str, str]:
+    """Two photographs in the order in which they are kept."""
     return (one, other) if one < other else (other, one)
-
-
-def _one_speaker(connection: psycopg.Connection[Any], pair: tuple[str, str]) -> None:
-    """Wait for others who speak of this pair: one word of it stands."""
-    connection.execute(
-        "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"said of {' '.join(pair)}"]
-    )
-
-
-def _end(connection: psycopg.Connection[Any], pair: tuple[str, str], person: str) -> None:
-    connection.execute(
-        "UPDATE landmark_corrections SET ended_by = %s, ended_at = clock_timestamp()"
-        " WHERE first = %s AND second = %s AND ended_at IS NULL",
-        [person, *pair],
-    )
