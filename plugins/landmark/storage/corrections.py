@@ -12,16 +12,19 @@ from landmark.errors import LandmarkError
 from landmark.storage.database import Database
 
 # Of a query that takes `ids` of images: every pair with one of them that people have spoken of, by
-# ids of the same model, as `first`, `second` and `is_same`.
+# ids of the same model, as `first`, `second` and `is_same`. The other's id is looked up and not
+# joined: a planner that expects many would read all images.
 SAID_PAIRS: LiteralString = (
-    "SELECT least(one.id, two.id) AS first, greatest(one.id, two.id) AS second, is_same"
-    " FROM landmarks AS one,"
-    " LATERAL (SELECT second AS path, is_same FROM landmark_corrections"
-    "   WHERE first = one.image_path AND ended_at IS NULL"
-    "  UNION ALL SELECT first, is_same FROM landmark_corrections"
-    "   WHERE second = one.image_path AND ended_at IS NULL) AS word,"
-    " landmarks AS two"
-    " WHERE one.id = ANY(%(ids)s) AND two.model = one.model AND two.image_path = word.path"
+    "SELECT least(own, other) AS first, greatest(own, other) AS second, is_same FROM"
+    " (SELECT one.id AS own, is_same, (SELECT two.id FROM landmarks AS two"
+    "    WHERE two.model = one.model AND two.image_path = word.path) AS other"
+    "  FROM landmarks AS one,"
+    "  LATERAL (SELECT second AS path, is_same FROM landmark_corrections"
+    "    WHERE first = one.image_path AND ended_at IS NULL"
+    "   UNION ALL SELECT first, is_same FROM landmark_corrections"
+    "    WHERE second = one.image_path AND ended_at IS NULL) AS word"
+    "  WHERE one.id = ANY(%(ids)s::bigint[])) AS pair"
+    " WHERE other IS NOT NULL"
 )
 # Rows of an export that are in memory at once.
 CHUNK = 1_000
@@ -134,12 +137,13 @@ def said_of(database: Database, model: str, paths: Sequence[str]) -> dict[str, d
     found: dict[str, dict[int, bool]] = {}
     with database.connect() as connection:
         rows = connection.execute(
-            "SELECT word.one, id, is_same FROM"
-            " (SELECT first AS one, second AS other, is_same FROM landmark_corrections"
-            "   WHERE ended_at IS NULL AND first = ANY(%(paths)s)"
-            "  UNION ALL SELECT second, first, is_same FROM landmark_corrections"
-            "   WHERE ended_at IS NULL AND second = ANY(%(paths)s)) AS word"
-            " JOIN landmarks ON model = %(model)s AND image_path = word.other ORDER BY id",
+            "SELECT own, id, is_same FROM (SELECT own, is_same, (SELECT id FROM landmarks"
+            "   WHERE model = %(model)s AND image_path = word.path) AS id FROM"
+            "  (SELECT first AS own, second AS path, is_same FROM landmark_corrections"
+            "    WHERE ended_at IS NULL AND first = ANY(%(paths)s)"
+            "   UNION ALL SELECT second, first, is_same FROM landmark_corrections"
+            "    WHERE ended_at IS NULL AND second = ANY(%(paths)s)) AS word) AS found"
+            " WHERE id IS NOT NULL ORDER BY id",
             {"model": model, "paths": list(paths)},
         )
         for path, image, is_same in rows:
