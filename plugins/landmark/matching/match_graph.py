@@ -44,9 +44,9 @@ def support(
     edges : integer array [e, 2]
         Pairs of images, by their places in `direct`.
     inliers : integer array [e]
-        Of each pair.
+        Of each pair; `SAID_INLIERS` where people say that it shows one place.
     direct : integer array [n]
-        Of each image with the query; 0 where there are none, or nobody has looked.
+        Of each image with the query, likewise; 0 where there are none, or nobody has looked.
 
     Returns
     -------
