@@ -72,7 +72,8 @@ def rank_images(
 ) -> list[Ranking]:
     """For each query the best `top_k` matches of a stream of images, which is read once.
 
-    Exactly as if every pair had been verified.
+    Exactly as if every pair had been verified, but for what people say: what they say to show
+    another place is left out, and what shows the query's comes first, whatever its inliers.
 
     Parameters
     ----------
