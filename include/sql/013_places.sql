@@ -48,6 +48,18 @@ CREATE TRIGGER landmark_matches_changed AFTER UPDATE ON landmark_matches
 CREATE TRIGGER landmark_matches_removed AFTER DELETE ON landmark_matches
     REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION landmark_ungroup();
 
+-- What people say counts as pairs do.
+CREATE FUNCTION landmark_ungroup_said() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO landmark_ungrouped (image)
+    SELECT id FROM landmarks WHERE image_path IN (NEW.first, NEW.second);
+    RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER landmark_corrections_ungroup AFTER INSERT OR UPDATE ON landmark_corrections
+    FOR EACH ROW EXECUTE FUNCTION landmark_ungroup_said();
+
 INSERT INTO landmark_ungrouped (image)
 SELECT first FROM landmark_matches UNION SELECT second FROM landmark_matches;
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, NamedTuple
 
 from fastapi import Depends, HTTPException, Query
@@ -10,6 +11,7 @@ from landmark.errors import LandmarkError
 from landmark.matching.ranking import FAILED, Match
 from landmark.search.result import SearchResult, read_result, result_folder
 from landmark.search.searches import Search, Searches, read_overview
+from landmark.storage.corrections import Correction, pair_of, standing_among
 from landmark_web.connection import connected
 from landmark_web.limits import KEPT_S, RESULTS_KEPT, SEARCHES_KEPT, kept
 from landmark_web.runs import SEARCH, Run, find_run
@@ -89,6 +91,18 @@ def match_of(one: Asked, rank: int) -> Match:
     if not 1 <= rank <= len(matches):
         raise HTTPException(404, f"The result has {len(matches)} matches; there is no {rank}.")
     return matches[rank - 1]
+
+
+def photographs_of(query: str, matches: Sequence[Match]) -> set[str]:
+    """Paths of a query, of some of its matches, and of those by way of which they were found."""
+    steps = (step.image_path for match in matches for step in match.via)
+    return {query, *(match.image_path for match in matches), *steps}
+
+
+def words_on(paths: Iterable[str]) -> Callable[[str, str], Correction | None]:
+    """Look up what people say of pairs among some photographs by now, whatever a result says."""
+    standing = standing_among(connected().database, sorted(paths))
+    return lambda one, other: standing.get(pair_of(one, other))
 
 
 def _below_results(folder: str, run: Run) -> str:

@@ -53,6 +53,7 @@ PAIR_SIDE_PX, PAIR_HEIGHT_PX = 2048, 1000
 
 # Entries of a page.
 RESULTS_A_PAGE, SEARCHES_A_PAGE, QUERIES_A_PAGE = 1000, 24, 200
+CORRECTIONS_A_PAGE = 50
 NEWEST, SWEEPS = 24, 10
 
 # Uploads.
@@ -61,6 +62,8 @@ MAX_UPLOAD_BYTES = 50_000_000
 MAX_TEXT = 1_000_000
 #: Of the other fields and the form's own words.
 REST_BYTES = 2 * MAX_TEXT
+#: Of a form without a file: two paths, each byte of them in three.
+MAX_FIELDS_BYTES = 16_000
 #: Enough to see that it can be decoded.
 CHECK_SIDE_PX = 256
 

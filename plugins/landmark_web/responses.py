@@ -40,9 +40,12 @@ def message(
     return HTMLResponse(_encoded(text), status_code, headers)
 
 
-def see_other(request: Request, *parts: str) -> RedirectResponse:
-    """Lead a browser that has sent a form to one of our pages."""
-    return RedirectResponse(address(request, *parts), 303)
+def see_other(
+    request: Request, *parts: str | int, match: int | None = None, **query: int
+) -> RedirectResponse:
+    """Lead a browser that has sent a form to one of our pages, and there to a match of a rank."""
+    there = f"#match-{match}" if match else ""
+    return RedirectResponse(address(request, *parts, **query) + there, 303)
 
 
 def check_shown(*paths: str) -> None:
@@ -52,6 +55,15 @@ def check_shown(*paths: str) -> None:
             connected().settings.check_shown(path)
     except LandmarkError as error:
         raise HTTPException(403, str(error)) from None
+
+
+def is_shown(*paths: str) -> bool:
+    """Whether the settings of now let us show photographs."""
+    try:
+        check_shown(*paths)
+    except HTTPException:
+        return False
+    return True
 
 
 async def picture(request: Request, user: Any, path: str, size: str) -> Response:

@@ -10,6 +10,7 @@ from landmark.index.link import link_table
 from landmark.index.registry import remove_model
 from landmark.matching.chance import ChanceHistogram
 from landmark.storage.chance import MeasuredChance, measured_chance, save_chance
+from landmark.storage.corrections import say
 from landmark.storage.edges import Edge, save_edges, versions_of
 from landmark.storage.images import save_image
 
@@ -51,6 +52,14 @@ def test_what_a_chain_of_sure_edges_leads_to_is_one_place(database, make_view):
     found = connected(database, [ids[0], ids[3], ids[4], ids[5]])
     assert found[ids[0]] == found[ids[3]]  # by way of two that are not asked about
     assert len(set(found.values())) == 3
+
+
+def test_what_people_say_to_be_one_place_is_no_chance(places, monkeypatch):
+    monkeypatch.setattr(chance, "GROUP", IMAGES)
+    say(places, "s3://b/0/0.jpg", "s3://b/1/0.jpg", True, "ada")
+    say(places, "s3://b/2/0.jpg", "s3://b/3/0.jpg", False, "ada")
+    of_one_place = (PLACES - 2) * VIEWS * (VIEWS - 1) // 2 + 2 * VIEWS * (2 * VIEWS - 1) // 2
+    assert measure_chance(places, MODEL) == IMAGES * (IMAGES - 1) // 2 - of_one_place
 
 
 def test_the_same_table_gives_the_same_pairs_and_each_night_others(places, monkeypatch):

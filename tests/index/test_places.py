@@ -10,6 +10,7 @@ from landmark.index import places
 from landmark.index.places import continued, half_sure, update_places
 from landmark.index.registry import remove_model
 from landmark.matching.chance import Chance, ChanceHistogram
+from landmark.storage.corrections import latest_corrections, say, take_back
 from landmark.storage.edges import Edge, save_edges, versions_of
 from landmark.storage.images import save_image
 from landmark.storage.models import register_model
@@ -181,6 +182,24 @@ def test_a_model_has_places_of_its_own_which_go_with_it(two, make_view):
     with two.connect() as connection:
         for table in ("landmark_places", "landmark_place_images"):
             assert connection.execute(f"SELECT FROM {table}").fetchall() == []
+
+
+def test_what_people_say_counts_before_what_was_measured(two):
+    before = grouped(two)
+    say(two, path("a"), path("w"), True, "ann")
+    assert update_places(two, MODEL, CHANCE) == 8
+    assert grouped(two) == {min(before): "abcdwxyz"}
+    say(two, path("a"), path("w"), False, "ben")  # takes Ann's word back, too
+    say(two, path("n"), path("w"), True, "ben")
+    update_places(two, MODEL, CHANCE)
+    assert sorted(grouped(two).values()) == ["abcd", "nwxyz"]
+    say(two, path("a"), path("b"), False, "ben")
+    update_places(two, MODEL, CHANCE)
+    assert all(not {"a", "b"} <= set(place) for place in grouped(two).values())
+    for one in latest_corrections(two, 10):
+        take_back(two, one.number, "ann")
+    update_places(two, MODEL, CHANCE)
+    assert sorted(grouped(two).values()) == ["abcd", "wxyz"]
 
 
 def test_a_place_goes_on_with_the_group_that_has_most_of_it():

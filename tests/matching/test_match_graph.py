@@ -5,7 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from landmark.matching.match_graph import EDGE_INLIERS, chains, scores, support, sureness
+from landmark.matching.match_graph import (
+    EDGE_INLIERS,
+    SAID_INLIERS,
+    chains,
+    scores,
+    support,
+    sureness,
+)
 
 
 def graph(*edges):
@@ -25,6 +32,15 @@ def test_a_pair_is_as_sure_as_its_inliers():
     sure = sureness(np.array([0, 12, 18, 24, 100]))
     assert sure[0] < 0.001 and sure[1] < 0.05 and sure[2] == 0.5 and sure[3] > 0.95
     assert (np.diff(sure) > 0).all()
+
+
+def test_what_people_say_is_as_sure_as_can_be():
+    assert sureness(np.array([SAID_INLIERS])).tolist() == [1]
+    edges, inliers = graph((0, 2, 500), (1, 2, SAID_INLIERS))
+    weakest, previous = chains(edges, inliers, direct(3, i0=90, i1=SAID_INLIERS), 3)
+    assert previous.tolist() == [2, -1, 1] and weakest.tolist() == [500, SAID_INLIERS, SAID_INLIERS]
+    found = support(edges, inliers, direct(3, i0=90, i1=SAID_INLIERS))
+    assert found.max() == 1 and np.isfinite(scores(direct(3, i1=SAID_INLIERS), found)).all()
 
 
 def test_what_the_query_matches_vouches_for_what_it_does_not():

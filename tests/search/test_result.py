@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -42,10 +43,10 @@ def test_the_text_is_the_contract():
         "# parameters: top_k=100 min_inliers=12\n"
         "# chance: 300000 pairs of the model's photographs\n"
         "# verdict: match\n"
-        "# columns: rank, inliers, putative, image_path, expected, via\n"
-        "1\t40\t90\ts3://b/ä b.jpg\t1.234e-06\t\n"
-        "2\t13\t30\ts3://b/tab%09newline%0A100%.jpg\t0.25\t\n"
-        "3\t4\t21\ts3://b/far.jpg\t123.4\t40 s3://b/ä b.jpg 35\n"
+        "# columns: rank, inliers, putative, image_path, expected, via, said\n"
+        "1\t40\t90\ts3://b/ä b.jpg\t1.234e-06\t\t\n"
+        "2\t13\t30\ts3://b/tab%09newline%0A100%.jpg\t0.25\t\t\n"
+        "3\t4\t21\ts3://b/far.jpg\t123.4\t40 s3://b/ä b.jpg 35\t\n"
     )
 
 
@@ -55,12 +56,10 @@ def test_the_demo_reads_the_text():
 
 
 def test_no_match_is_a_header_alone():
-    from dataclasses import replace
-
     text = replace(RESULT, matches=[], verdict="no match").to_text().decode()
     assert text.splitlines()[-2:] == [
         "# verdict: no match",
-        "# columns: rank, inliers, putative, image_path, expected, via",
+        "# columns: rank, inliers, putative, image_path, expected, via, said",
     ]
 
 
@@ -74,23 +73,39 @@ def test_the_json_is_the_same_and_comes_back():
         "via": [],
         "expected": 0.25,
         "likeness": None,
+        "said_same": False,
     }
     assert fields["matches"][2]["via"] == [
-        {"inliers": 40, "image_path": "s3://b/ä b.jpg"},
-        {"inliers": 35, "image_path": "s3://b/far.jpg"},
+        {"inliers": 40, "image_path": "s3://b/ä b.jpg", "said_same": False},
+        {"inliers": 35, "image_path": "s3://b/far.jpg", "said_same": False},
     ]
     assert SearchResult.from_json(RESULT.to_json()) == RESULT
+
+
+def test_what_people_have_said_stands_in_both():
+    direct, _, far = RESULT.matches
+    near, last = far.via
+    matches = [
+        direct._replace(inliers=0, said_same=True),
+        far._replace(via=(near, last._replace(inliers=0, said_same=True))),
+    ]
+    said = replace(RESULT, matches=matches)
+    assert said.to_text().decode().splitlines()[-2:] == [
+        "1\t0\t90\ts3://b/ä b.jpg\t1.234e-06\t\tthe same place",
+        "2\t4\t21\ts3://b/far.jpg\t123.4\t40 s3://b/ä b.jpg 0\tthe same place",
+    ]
+    assert SearchResult.from_json(said.to_json()) == said
 
 
 def test_a_result_of_before_there_were_chains_and_chance_is_read():
     fields = json.loads(RESULT.to_json())
     fields["matches"] = [{**fields["matches"][0]}]
-    for name in ("via", "expected", "likeness"):
-        del fields["matches"][0][name]
+    for later in ("via", "expected", "likeness", "said_same"):
+        del fields["matches"][0][later]
     del fields["chance"]
     before = SearchResult.from_json(json.dumps(fields).encode())
     assert before.matches == [RESULT.matches[0]._replace(expected=None)] and before.chance == ""
-    assert "\ts3://b/ä b.jpg\t\t\n" in before.to_text().decode()
+    assert "\ts3://b/ä b.jpg\t\t\t\n" in before.to_text().decode()
 
 
 @pytest.mark.parametrize("via", [[{"inliers": 9, "image_path": "s3://b/a.jpg"}] * 1000, 7, [7]])

@@ -13,6 +13,7 @@ from landmark.index.extract import extract_batch
 from landmark.index.sweep import finish_sweep, plan_sweep
 from landmark.search.comparison import Query
 from landmark.search.rank import rank_alone
+from landmark.storage.corrections import latest_corrections, say
 from landmark.storage.database import SQL, Database
 from landmark.storage.images import count_images, find_image, record_failure, save_image
 from landmark.storage.listings import compare_listing
@@ -143,6 +144,16 @@ def test_moved_photographs_are_not_extracted_anew(
         key = new[14:] + entry["Key"].removeprefix(old[14:])
         copied = {"Bucket": "landmark", "Key": entry["Key"]}
         s3.copy_object(Bucket="landmark", Key=key, CopySource=copied)
+    # What people said, each of one that moves, and of one that does not.
+    stays = base + "another/x.jpg"
+    for one, other, is_same in [
+        (old + "1/0.jpg", old + "1/1.jpg", True),
+        (old + "1/0.jpg", stays, False),
+        (new + "1/0.jpg", stays, True),
+        (old + "1/0.jpg", new + "1/0.jpg", True),
+        (stays, base + "old-other/x.jpg", True),
+    ]:
+        say(database, one, other, is_same, "ada")
     # One that a sweep of the new place has met too early.
     save_image(database, new + "1/1.jpg", model, "other", before[1])
 
@@ -163,3 +174,10 @@ def test_moved_photographs_are_not_extracted_anew(
     assert find_image(database, old + "1/0.jpg", model) is None
     assert find_image(database, base + "old-other/x.jpg", model) is not None
     assert count_images(database, model) == 5
+    said = {(one.first, one.second): one.is_same for one in latest_corrections(database, 9)
+            if one.stands}  # fmt: skip
+    assert said == {
+        (new + "1/0.jpg", new + "1/1.jpg"): True,
+        (stays, new + "1/0.jpg"): True,
+        (stays, base + "old-other/x.jpg"): True,
+    }

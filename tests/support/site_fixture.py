@@ -95,10 +95,11 @@ def site(airflow, postgres, database, s3, prefix, monkeypatch):
     from landmark_airflow import Landmark
     from landmark_web import permissions
     from landmark_web.app import app
-    from landmark_web.pages import index, searches
+    from landmark_web.pages import corrections, index, result, searches
 
     def user(request: Request) -> SimpleNamespace:
-        return SimpleNamespace(get_id=lambda: request.headers["x-user"])
+        name = request.headers["x-user"]
+        return SimpleNamespace(get_id=lambda: name, get_name=lambda: name)
 
     def nothing() -> None:
         """Every right."""
@@ -106,7 +107,7 @@ def site(airflow, postgres, database, s3, prefix, monkeypatch):
     rights = [right for name, right in vars(permissions).items() if name.startswith("may_")]
     monkeypatch.setattr(app, "dependency_overrides", dict.fromkeys(rights, nothing))
     app.dependency_overrides[get_user] = user
-    for module in (index, searches):
+    for module in (corrections, index, result, searches):
         monkeypatch.setattr(module, "allowed", lambda *_: True)
 
     base = prefix()

@@ -233,6 +233,37 @@ def test_the_keyboard_reaches_the_matches(page, pages):
     assert page.locator("h1").count() == 1
 
 
+def test_people_say_what_two_photographs_show_and_take_it_back(page, pages):
+    address = f"/landmark/searches/{quote(pages.run_id, safe='')}"
+    page.goto(address)
+    card = page.locator("#match-2")
+    card.get_by_role("button", name="not the same place", exact=True).click()
+    page.wait_for_url(re.compile("#match-2$"))
+    assert card.get_attribute("class") == "apart"
+    assert card.locator(".badge", has_text="not the same place").is_visible()
+    page.goto(address + "/pairs/1")
+    page.get_by_role("button", name="the same place", exact=True).click()
+    page.get_by_role("button", name="Undo").wait_for()
+    assert page.url.endswith("/pairs/1")
+
+    page.get_by_label("Landmark", exact=True).get_by_role("link", name="Corrections").click()
+    rows = page.locator(".corrections li")
+    words = [rows.nth(number).locator(".badge").inner_text() for number in range(2)]
+    assert words == ["the same place", "not the same place"]
+    page.wait_for_load_state("networkidle")
+    looks = rows.locator("img").evaluate_all(f"images => images.slice(0, 4).map({LOOK})")
+    assert len(looks) == 4 and all(look["spread"] > 10 for look in looks)
+    for _ in range(2):
+        before = page.locator(".corrections li.ended").count()
+        page.get_by_role("button", name="Undo").first.click()
+        page.locator(".corrections li.ended").nth(before).wait_for()
+    assert page.get_by_role("button", name="Undo").count() == 0
+    page.set_viewport_size({"width": 390, "height": 800})
+    assert page.evaluate(OVERFLOW) <= 0
+    page.goto(address)
+    assert page.locator("li.apart").count() == 0
+
+
 def test_a_thousand_results_do_not_freeze(page, pages):
     """Written over the result of a run of its own."""
     api = pages.stack.api

@@ -9,6 +9,7 @@ import sys
 import time
 from urllib.parse import quote, unquote
 
+import httpx
 import pytest
 from pages_fixture import EVIL, SEVERAL, UPLOADED_EXIF
 from PIL import Image
@@ -45,6 +46,10 @@ def addresses(run_id):
         f"/searches/{run}/contact-sheet.jpg",
         f"/searches/{run}/pairs/1",
         f"/searches/{run}/pairs/1/picture.jpg",
+        "/corrections",
+        "/corrections?image_path=" + quote("s3://landmark/images/pages/1/0.jpg"),
+        "/corrections.json",
+        "/corrections/1/images/first",
         "/index",
         "/index/image?path=" + quote("s3://landmark/images/pages/1/0.jpg"),
         f"/dags/landmark_search/runs/{run}",
@@ -72,11 +77,12 @@ for route in app.routes:
 READ = {
     "": "may_read_searches",
     "searches": "may_read_searches",
+    "corrections": "may_read_searches",
     "index": "may_read_index",
     "dags": "may_read_run",
     "static": "logged_in",
 }
-SENT = {"searches": "may_search", "index": "may_index"}
+SENT = {"searches": "may_search", "corrections": "may_search", "index": "may_index"}
 
 
 def test_every_route_asks_airflow_for_its_right_before_anything_else():
@@ -93,7 +99,7 @@ def test_every_route_asks_airflow_for_its_right_before_anything_else():
     paths = [unquote(address.split("?")[0]) for address in addresses("x")]
     for line in lines:
         method, pattern, *asked = line.split(" ")
-        first = pattern.removeprefix("^/").rstrip("$").split("/")[0]
+        first = re.split(r"[/\\]", pattern.removeprefix("^/").rstrip("$"))[0]
         if method == "POST":
             assert asked == ["same_origin", SENT[first]], line
         else:
@@ -103,7 +109,7 @@ def test_every_route_asks_airflow_for_its_right_before_anything_else():
 
 def test_whoever_is_logged_in_sees_it(browser, pages):
     for address in [*addresses(pages.run_id), *addresses(pages.several_id)]:
-        if not address.endswith(("/none", "/via/1")):  # of which there is none
+        if not address.endswith(("/none", "/via/1", "/first")):  # of which there is none
             answer = browser.get(address, follow_redirects=True)
             assert answer.status_code == 200, address
 
@@ -123,6 +129,9 @@ def test_anonymous_gets_nothing(pages, token):
         path = "s3://landmark/images/pages/1/0.jpg"
         assert nobody.post("/searches", data={"image_path": path}).status_code in (401, 403)
         assert nobody.post("/index/retry").status_code in (401, 403)
+        run = quote(pages.run_id, safe="")
+        assert nobody.post(f"/searches/{run}/corrections?rank=1").status_code in (401, 403)
+        assert nobody.post("/corrections/1/undo").status_code in (401, 403)
         assert pages.runs() == before
         for hidden in ("/docs", "/openapi.json", "/redoc"):
             assert nobody.get(hidden).status_code == 404
@@ -136,6 +145,41 @@ def test_a_viewer_sees_and_may_not_search(pages):
         assert viewer.post("/searches", data={"image_path": path}).status_code == 403
         assert "Retry failures" not in viewer.get("/index").text
         assert viewer.post("/index/retry").status_code == 403
+
+
+def test_a_viewer_reads_corrections_and_makes_none(browser, pages):
+    run = quote(pages.run_id, safe="")
+    correct = f"/searches/{run}/corrections?rank=1&page=1"
+    form = {
+        "one": "s3://landmark/images/pages/1/1.jpg",
+        "other": "s3://landmark/images/pages/1/0.jpg",
+        "said": "different",
+    }
+    with pages.client(pages.token_of_role("viewer")) as viewer:
+        assert "not the same place" not in viewer.get(f"/searches/{run}").text
+        assert viewer.post(correct, data=form).status_code == 403
+        assert browser.post(correct, data=form).status_code == 303
+        try:
+            (said,) = viewer.get("/corrections.json").json()
+            undo = f"/corrections/{said['number']}/undo"
+            assert (said["is_same"], said["said_by"]) == (False, "admin")
+            page = viewer.get(f"/searches/{run}").text
+            assert "not the same place</span>" in page and "<form" not in page
+            assert "Undo" not in viewer.get("/corrections").text
+            assert viewer.post(undo).status_code == 403
+        finally:
+            number = browser.get("/corrections.json").json()[0]["number"]
+            assert browser.post(f"/corrections/{number}/undo").status_code == 303
+        (said,) = viewer.get("/corrections.json").json()
+        assert said["ended_by"] == "admin"
+
+
+def test_a_program_reads_corrections_with_its_token(pages):
+    url = pages.stack.session.addresses.ui + "/landmark/corrections.json"
+    headers = {"Authorization": f"Bearer {pages.token()}"}
+    answer = httpx.get(url, headers=headers, timeout=60, trust_env=False)
+    assert answer.status_code == 200 and isinstance(answer.json(), list)
+    assert httpx.get(url, timeout=60, trust_env=False).status_code == 401
 
 
 def test_a_user_without_rights_sees_nothing(pages):
@@ -157,7 +201,9 @@ def test_a_user_without_rights_sees_nothing(pages):
 def test_another_site_cannot_search_in_our_name(browser, pages, headers):
     before = pages.runs(), pages.runs("landmark_index")
     data = {"image_path": "s3://landmark/images/pages/1/0.jpg"}
-    for address in ("/searches", "/index/retry"):
+    run = quote(pages.run_id, safe="")
+    correct = f"/searches/{run}/corrections?rank=1"
+    for address in ("/searches", "/index/retry", correct, "/corrections/1/undo"):
         answer = browser.post(address, data=data, headers=headers)
         assert answer.status_code == 403 and "another site" in answer.text
     assert (pages.runs(), pages.runs("landmark_index")) == before

@@ -17,5 +17,24 @@ UPDATE landmarks SET image_path = :'new' || substr(image_path, length(:'old') + 
 WHERE starts_with(image_path, :'old');
 UPDATE landmark_failures SET image_path = :'new' || substr(image_path, length(:'old') + 1)
 WHERE starts_with(image_path, :'old');
+-- What people said goes along, each pair in the order of its new paths. Nothing can be said of a
+-- photograph and its copy, which are one from now on; of two pairs that become one the later counts.
+CREATE TEMPORARY TABLE said ON COMMIT DROP AS
+SELECT number, is_moved, least(one, two) AS first, greatest(one, two) AS second
+FROM (SELECT number, starts_with(first, :'old') OR starts_with(second, :'old') AS is_moved,
+        CASE WHEN starts_with(first, :'old')
+            THEN :'new' || substr(first, length(:'old') + 1) ELSE first END COLLATE "C" AS one,
+        CASE WHEN starts_with(second, :'old')
+            THEN :'new' || substr(second, length(:'old') + 1) ELSE second END COLLATE "C" AS two
+      FROM landmark_corrections) AS moved;
+DELETE FROM landmark_corrections USING said
+WHERE landmark_corrections.number = said.number AND said.first = said.second;
+UPDATE landmark_corrections AS earlier SET ended_by = later.said_by, ended_at = later.said_at
+FROM said AS here, said AS there, landmark_corrections AS later
+WHERE earlier.number = here.number AND later.number = there.number AND earlier.number < later.number
+  AND (here.first, here.second) = (there.first, there.second)
+  AND earlier.ended_at IS NULL AND later.ended_at IS NULL;
+UPDATE landmark_corrections SET first = said.first, second = said.second
+FROM said WHERE landmark_corrections.number = said.number AND is_moved;
 DELETE FROM landmark_sweep_images;
 COMMIT;

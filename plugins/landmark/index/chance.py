@@ -28,8 +28,9 @@ logger = logging.getLogger(__name__)
 IMAGES, GROUP = 576, 8
 # More are not kept: then the older ones count half, so that the figures follow the table.
 MOST_PAIRS = 100_000
-# What such edges connect, in so many steps from either image, is most likely one place. With 18
-# also towers before a sky are one place, and what is left has a third of the chance.
+# What such edges connect, in so many steps from either image, is most likely one place; also what
+# people say to be one. With 18 also towers before a sky are one place, and what is left has a third
+# of the chance.
 SURE_INLIERS = 24
 STEPS, MOST_REACHED = 4, 50_000
 
@@ -103,7 +104,7 @@ def connected(database: Database, ids: Sequence[int]) -> dict[int, int]:
             break
         found = set()
         for edge in edges_of(database, ends):
-            if edge.inliers >= SURE_INLIERS:
+            if edge.strength >= SURE_INLIERS:
                 for image in (edge.first, edge.second):
                     if image not in parents:
                         parents[image] = image

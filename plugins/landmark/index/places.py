@@ -98,7 +98,7 @@ def _region(database: Database, changes: Mapping[int, int], least: int) -> Regio
         near = {
             end
             for edge in edges_of(database, sorted(changed))
-            if edge.inliers >= least
+            if edge.strength >= least
             for end in edge[:2]
         }
         touched = set(places.places_of(database, changed | near).values())
@@ -112,9 +112,16 @@ def _group(database: Database, model: str, region: Region, half: int) -> None:
     ids = np.array(sorted(region.images), np.int64)
     before = places.places_of(database, region.images)
     edges = places.edges_among(database, region.images, least_inliers(half))
+    numbered = {image: number for number, image in enumerate(ids.tolist())}
     ends = np.searchsorted(ids, np.array([edge[:2] for edge in edges], np.int64).reshape(-1, 2))
     weighed = weights(np.array([edge.inliers for edge in edges], np.int64), half)
-    groups = [[int(ids[place]) for place in group] for group in communities(ends, weighed)]
+    said = places.said_among(database, region.images)
+    together, apart = (
+        [(numbered[one], numbered[two]) for (one, two), same in said.items() if same == wanted]
+        for wanted in (True, False)
+    )
+    found = communities(ends, weighed, together, apart)
+    groups = [[int(ids[place]) for place in group] for group in found]
     kept = continued(groups, before)
     best = _best_connected(edges, weighed.tolist())
     grouped = [

@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 
 #: Below it a pair is no edge: chance reaches as much.
 EDGE_INLIERS = 10
+#: A pair that people say to show one place counts as if it had so many: no pair has more.
+SAID_INLIERS = 1_000_000
 # Half as sure as a pair can be, and how fast that changes.
 HALF_SURE_INLIERS, SURENESS_STEP = 18, 2
 # How far support spreads: the share that goes on at each step. 0.8**60 is nothing any more.
@@ -42,9 +44,9 @@ def support(
     edges : integer array [e, 2]
         Pairs of images, by their places in `direct`.
     inliers : integer array [e]
-        Of each pair.
+        Of each pair; `SAID_INLIERS` where people say that it shows one place.
     direct : integer array [n]
-        Of each image with the query; 0 where there are none, or nobody has looked.
+        Of each image with the query, likewise; 0 where there are none, or nobody has looked.
 
     Returns
     -------

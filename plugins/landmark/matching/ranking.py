@@ -12,6 +12,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from landmark.matching.match_graph import SAID_INLIERS
+
 # Below it nothing is listed unasked. With the bundled model, of the pairs of different places on
 # the development photographs 0.07 to 1.1 % get there (landmark.evaluation: `by_inliers`).
 MIN_INLIERS = 12
@@ -27,10 +29,14 @@ OUTCOMES = ("match", "uncertain", "no match", FAILED)
 
 
 class Step(NamedTuple):
-    """One pair of a chain: how many inliers lead on to which image."""
+    """One pair of a chain: how many inliers lead on to which image.
+
+    `said_same`: people say that the two show one place, whatever the inliers.
+    """
 
     inliers: int
     image_path: str
+    said_same: bool = False
 
 
 class Match(NamedTuple):
@@ -49,6 +55,8 @@ class Match(NamedTuple):
     likeness : float or None
         How many times as alike to the query, by the match kernel, as is usual in the table; None
         where nothing describes the image or the query.
+    said_same : bool
+        Whether people say that the image shows the query's place, whatever the inliers.
     """
 
     inliers: int
@@ -57,11 +65,17 @@ class Match(NamedTuple):
     via: tuple[Step, ...] = ()
     expected: float | None = None
     likeness: float | None = None
+    said_same: bool = False
 
     @property
-    def rank_key(self) -> tuple[int, int, str]:
-        """Ascending in this key is best first: inliers, then putatives, then path."""
-        return (-self.inliers, -self.putative, self.image_path)
+    def rank_key(self) -> tuple[bool, int, int, str]:
+        """Ascending in this key is best first: what people say, inliers, putatives, then path."""
+        return (not self.said_same, -self.inliers, -self.putative, self.image_path)
+
+    @property
+    def strength(self) -> int:
+        """Inliers; more than any pair has if people say so."""
+        return SAID_INLIERS if self.said_same else self.inliers
 
 
 @dataclass
@@ -73,25 +87,22 @@ class TopK:
     k : int
         At least 1.
     min_inliers : int
-        Below it nothing is ranked.
+        Below it nothing is ranked, but for what people say.
     """
 
     k: int
     min_inliers: int
     matches: list[Match] = field(default_factory=list)
 
-    def can_enter(self, putative: int, image_path: str) -> bool:
-        """Whether an image of so many putative matches could be ranked at all."""
-        if putative < self.min_inliers:
+    def can_enter(self, at_best: Match) -> bool:
+        """Whether a match could be ranked at all, were all of its putative matches inliers."""
+        if at_best.strength < self.min_inliers:
             return False
-        if len(self.matches) < self.k:
-            return True
-        at_best = Match(putative, putative, image_path)
-        return at_best.rank_key < self.matches[-1].rank_key
+        return len(self.matches) < self.k or at_best.rank_key < self.matches[-1].rank_key
 
     def add(self, match: Match) -> None:
         """Take a match in, unless it is not among the best."""
-        if match.inliers < self.min_inliers:
+        if match.strength < self.min_inliers:
             return
         bisect.insort(self.matches, match, key=lambda ranked: ranked.rank_key)
         del self.matches[self.k :]
@@ -106,13 +117,15 @@ def verdict(matches: Sequence[Match]) -> str:
     """What the surest match says: ``match``, ``uncertain`` or ``no match``.
 
     By how many images chance brings as far; of a result of before that was known by inliers. What
-    was found by way of others says nothing.
+    people say is sure; what was found by way of others says nothing.
     """
     said = {_verdict_of(match) for match in matches if not match.via}
     return next((outcome for outcome in OUTCOMES if outcome in said), "no match")
 
 
 def _verdict_of(match: Match) -> str:
+    if match.said_same:
+        return "match"
     if match.expected is None:
         sure, thinkable = match.inliers >= CERTAIN_INLIERS, match.inliers >= MIN_INLIERS
     else:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
 from typing import Any, NamedTuple
@@ -27,10 +27,14 @@ class Query:
     path : str
         ``s3://bucket/key``: the one image of the table that it is not compared with.
     features : LocalFeatures
+    said : mapping of int to bool
+        Of images that people have compared with it, by the ids of their rows, whether they say that
+        it is the same place; with the others it is not compared.
     """
 
     path: str
     features: LocalFeatures
+    said: Mapping[int, bool] = field(default_factory=dict)
 
     @cached_property
     def descriptors(self) -> QueryDescriptors:
@@ -38,7 +42,8 @@ class Query:
         return QueryDescriptors.of(self.features.descriptors)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Query, (self.path, self.features)  # what was arranged stays in its process
+        # What was arranged stays in its process.
+        return Query, (self.path, self.features, self.said)
 
 
 class Ranking(NamedTuple):
@@ -67,7 +72,8 @@ def rank_images(
 ) -> list[Ranking]:
     """For each query the best `top_k` matches of a stream of images, which is read once.
 
-    Exactly as if every pair had been verified.
+    Exactly as if every pair had been verified, but for what people say: what they say to show
+    another place is left out, and what shows the query's comes first, whatever its inliers.
 
     Parameters
     ----------
@@ -81,19 +87,23 @@ def rank_images(
         (image, whole_numbers(image.descriptors)) for image in islice(stream, IMAGES_PER_CHUNK)
     ]:
         for number, query in enumerate(queries):
-            matched = [
-                (putative_matches(query.descriptors, rows, parameters.max_distance), image)
-                for image, rows in chunk
-                if image.image_path != query.path and (ids is None or image.id in ids[number])
-            ]
+            matched = []
+            for image, rows in chunk:
+                said_same = query.said.get(image.id)
+                if image.image_path == query.path or said_same is False:
+                    continue
+                if ids is None or image.id in ids[number]:
+                    pairs = putative_matches(query.descriptors, rows, parameters.max_distance)
+                    at_best = Match(len(pairs), len(pairs), image.image_path)
+                    matched.append((at_best._replace(said_same=bool(said_same)), pairs, image))
             compared[number] += len(matched)
-            matched.sort(key=lambda candidate: (-len(candidate[0]), candidate[1].image_path))
-            for pairs, image in matched:
-                if not best[number].can_enter(len(pairs), image.image_path):
+            matched.sort(key=lambda candidate: candidate[0].rank_key)
+            for at_best, pairs, image in matched:
+                if not best[number].can_enter(at_best):
                     break
                 verified[number] += 1
                 inliers = verify_pairs(query.features, image, pairs, parameters).inliers
-                best[number].add(Match(len(inliers), len(pairs), image.image_path))
+                best[number].add(at_best._replace(inliers=len(inliers)))
     return [
         Ranking(top.matches, *counts) for top, *counts in zip(best, compared, verified, strict=True)
     ]

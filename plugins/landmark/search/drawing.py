@@ -127,10 +127,11 @@ def draw_contact_sheet(
 
 def _found(match: Match) -> str:
     if not match.via:
-        return f"{match.inliers} inliers"
+        return "said to be the same" if match.said_same else f"{match.inliers} inliers"
     others = len(match.via) - 1
-    least = min(step.inliers for step in match.via)
-    return f"{least} inliers by way of {others} {'other' if others == 1 else 'others'}"
+    measured = [step.inliers for step in match.via if not step.said_same]
+    found = f"{min(measured)} inliers" if measured else "said to be the same"
+    return f"{found} by way of {others} {'other' if others == 1 else 'others'}"
 
 
 def to_jpeg(image: Image.Image) -> bytes:

@@ -19,6 +19,7 @@ from landmark.search.shortlist import CANDIDATES, EXPANDED_BY, Shortlist
 from landmark.storage.aggregations import NumberedAggregation, known_aggregations
 from landmark.storage.blobs import local_dimensions
 from landmark.storage.chance import measured_chance
+from landmark.storage.corrections import said_of
 from landmark.storage.database import Database
 from landmark.storage.descriptions import SketchCache, undescribed_ids
 from landmark.storage.images import contents_besides
@@ -122,12 +123,22 @@ class RunningSearch:
     compared: int = 0
     around: Neighbourhood | None = None
 
+    @property
+    def left_out(self) -> int:
+        """Images of the table that it is not compared with: its own, and those of other places."""
+        return self.is_indexed + sum(not is_same for is_same in self.query.said.values())
+
+    @property
+    def sure(self) -> list[Match]:
+        """What shows its place, as far as is known."""
+        return [match for match in self.best.matches if match.strength >= MIN_INLIERS]
+
     def look_around(self, table: Table) -> list[int]:
         """Take in the graph around what was found; ids of what the query is to be compared with.
 
         From now on it keeps whatever it is compared with, inliers or not.
         """
-        self.around = neighbourhood(table.database, table.model, self.query.path, self.best.matches)
+        self.around = neighbourhood(table.database, table.model, self.query, self.best.matches)
         known = {match.image_path for match in self.best.matches}
         self.best = TopK(self.best.k + len(self.around.paths), 0, self.best.matches)
         return [image for image, path in self.around.paths.items() if path not in known]
@@ -141,7 +152,7 @@ class RunningSearch:
         if self.around is not None:
             found = rank_by_graph(self.best.matches, self.around, min_inliers)
         else:
-            found = [match for match in self.best.matches if match.inliers >= min_inliers]
+            found = [match for match in self.best.matches if match.strength >= min_inliers]
         images = self.compared
         if self.mode == "shortlist":
             images = max(images, table.images - self.is_indexed)
@@ -169,8 +180,10 @@ def begin_searches(
     contents = contents_besides(
         database, model, [query.path for query in queries], max(shortlist, EXHAUSTIVE_UP_TO) + 1
     )
+    said = said_of(database, model, [query.path for query in queries])
     begun: list[RunningSearch | LandmarkError] = []
     for query, others in zip(queries, contents, strict=True):
+        query = replace(query, said=said.get(query.path, {}))
         try:
             if others.newest is None:
                 raise LandmarkError(_nothing_to_compare(database, model))
@@ -199,6 +212,7 @@ def begin_searches(
                     shortlist,
                     table.aggregations,
                     table.sketches,
+                    query.said,
                 )
             begun.append(search)
         except LandmarkError as error:

@@ -127,7 +127,7 @@ def rank_table(
                 list_partitions(frozen, model, fanout.IMAGES_PER_TASK) if exhaustive else []
             )
             images = sum(part.images for part in partitions)
-            pairs = len(exhaustive) * images - sum(search.is_indexed for search in exhaustive)
+            pairs = len(exhaustive) * images - sum(search.left_out for search in exhaustive)
             pairs = (pairs + len(short) * shortlist) * left // len(group)
             left -= len(group)
             if progress is None:
@@ -195,16 +195,20 @@ def rank_alone(
 def _rank_shortlists(
     tasks: fanout.FanOut, table: Table, searches: Sequence[RunningSearch], shortlist: int
 ) -> None:
-    """Round by round, and first what nothing has described yet, which is on no list."""
-    tasks.rank_some(dict.fromkeys(table.undescribed_ids, range(len(searches))))
+    """Round by round, and first what is on no list: what nothing has described, or people have."""
+    first = {row: list(range(len(searches))) for row in table.undescribed_ids}
+    for number, search in enumerate(searches):
+        for row, is_same in search.query.said.items():
+            if is_same and row not in table.undescribed_ids:
+                first.setdefault(row, []).append(number)
+    tasks.rank_some(first)
     numbered = iter(enumerate(searches))
     while some := list(islice(numbered, SHORTLISTS_AT_ONCE)):
         for images in shares(shortlist, ROUNDS):
             wanted: dict[int, list[int]] = {}
             for number, search in some:
                 assert search.nearest is not None
-                sure = [match for match in search.best.matches if match.inliers >= MIN_INLIERS]
-                for row in search.nearest.take(images, sure):
+                for row in search.nearest.take(images, search.sure):
                     wanted.setdefault(row, []).append(number)
             tasks.rank_some(wanted)
         for _, search in some:

@@ -29,7 +29,9 @@ CONTACT_SHEET = "contact-sheet.jpg"
 # Of images, in `via`; the match graph is followed over a few.
 LONGEST_CHAIN = 16
 # Of matches.txt.
-COLUMNS = ("rank", "inliers", "putative", "image_path", "expected", "via")
+COLUMNS = ("rank", "inliers", "putative", "image_path", "expected", "via", "said")
+# What is written of it where people have said so, of a pair or of a chain's.
+SAME_PLACE = "the same place"
 # A path must not break the columns; a percent sign alone is left as it is.
 CONTROL_CHARACTERS = {code: f"%{code:02X}" for code in [*range(32), 127]}
 
@@ -87,8 +89,10 @@ class SearchResult:
         lines.append("# columns: " + ", ".join(COLUMNS))
         for rank, match in enumerate(self.matches, 1):
             expected = "" if match.expected is None else f"{match.expected:.4g}"
+            is_said = match.said_same or any(step.said_same for step in match.via)
             columns = [
                 rank, match.inliers, match.putative, match.image_path, expected, chain_text(match),
+                SAME_PLACE if is_said else "",
             ]  # fmt: skip
             lines.append("\t".join(str(text).translate(CONTROL_CHARACTERS) for text in columns))
         return ("\n".join(lines) + "\n").encode()
@@ -115,12 +119,9 @@ class SearchResult:
         if not isinstance(fields, dict) or not isinstance(fields.get("matches"), list):
             raise ValueError("no result of a search")
         names = {*Match._fields, "rank"}
+        later = Match._field_defaults.keys()  # results of before have no chains, no figures...
         for match in fields["matches"]:
-            # Those of before have no chains, or no figures of chance or likeness.
-            if (
-                not isinstance(match, dict)
-                or match.keys() | {"via", "expected", "likeness"} != names
-            ):
+            if not isinstance(match, dict) or match.keys() | later != names:
                 raise ValueError("no result of a search")
             via = match.get("via", [])
             if not isinstance(via, list) or len(via) > LONGEST_CHAIN:  # each would be drawn

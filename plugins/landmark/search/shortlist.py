@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
@@ -36,6 +36,8 @@ class Shortlist:
     ----------
     query_path : str
         The query's own path, which is left out.
+    known : collection of int
+        Ids of images that need not be on it: what they show is known.
     images : int
         That are taken in all, from each list.
     aggregations : sequence of NumberedAggregation, optional
@@ -58,6 +60,7 @@ class Shortlist:
         images: int,
         aggregations: Sequence[NumberedAggregation] | None = None,
         sketches: SketchCache | None = None,
+        known: Collection[int] = (),
     ) -> None:
         sketches = sketches or SketchCache(database, CANDIDATES)
         found = known_aggregations(database, model) if aggregations is None else aggregations
@@ -74,7 +77,9 @@ class Shortlist:
                     f"{query_path}: no global descriptor; search with mode=exhaustive"
                 )
             self._lists.append(
-                _List(database, sketches, model, query_path, images, aggregation, description)
+                _List(
+                    database, sketches, model, query_path, images, aggregation, description, known
+                )
             )
 
     def take(self, images: int, sure: Sequence[Match] = ()) -> list[int]:
@@ -101,6 +106,7 @@ class _List:
         images: int,
         aggregation: NumberedAggregation,
         query: Description,
+        known: Collection[int],
     ) -> None:
         self._sketches = sketches
         self._database, self._model, self._query_path = database, model, query_path
@@ -108,7 +114,7 @@ class _List:
         self._candidates = Candidates(aggregation.kernel) if aggregation.kernel else None
         self._sure: list[str] | None = None
         self._order: list[int] = []
-        self._taken: set[int] = set()
+        self._taken: set[int] = set(known)
 
     def take(self, images: int, sure: list[str]) -> list[int]:
         """The next images, now that those of the paths `sure` are known to show the place."""

@@ -6,6 +6,7 @@ __all__ = [
     "blobs",
     "bucket",
     "chance",
+    "corrections",
     "database",
     "descriptions",
     "edges",

@@ -10,6 +10,8 @@ import psycopg
 from psycopg import sql
 from typing_extensions import LiteralString
 
+from landmark.matching.match_graph import SAID_INLIERS
+from landmark.storage.corrections import SAID_PAIRS
 from landmark.storage.database import Database
 
 # Of one image, and of these the surest: a famous place has images that thousands agree with.
@@ -28,12 +30,20 @@ class Edge(NamedTuple):
     first, second : int
         Ids of their rows, the smaller first.
     inliers, putative : int
+    said_same : bool
+        Whether people say that they show one place, whatever was measured.
     """
 
     first: int
     second: int
     inliers: int
     putative: int
+    said_same: bool = False
+
+    @property
+    def strength(self) -> int:
+        """Inliers; more than any pair has if people say so."""
+        return SAID_INLIERS if self.said_same else self.inliers
 
 
 class Node(NamedTuple):
@@ -159,15 +169,25 @@ def save_edges(
 
 
 def edges_of(database: Database, ids: Sequence[int]) -> list[Edge]:
-    """Those with an end among images of some ids, of each image the surest, in order."""
+    """Those with an end among images of some ids, of each image the surest, in order.
+
+    As people have corrected them: a pair that they say to show one place is an edge, measured or
+    not, and one that they say to show two is none, whatever was measured.
+    """
     with database.connect() as connection:
         rows = connection.execute(
-            "SELECT DISTINCT edge.* FROM unnest(%(ids)s::bigint[]) AS image,"
-            " LATERAL (SELECT first, second, inliers, putative FROM"
-            "   (SELECT * FROM landmark_matches WHERE first = image"
-            "    UNION ALL SELECT * FROM landmark_matches WHERE second = image) AS either"
-            "  ORDER BY inliers DESC, first, second LIMIT %(most)s) AS edge"
-            " ORDER BY first, second",
+            sql.SQL(
+                "WITH said AS MATERIALIZED ({said})"
+                " SELECT edge.* FROM unnest(%(ids)s::bigint[]) AS image,"
+                " LATERAL (SELECT first, second, inliers, putative, false FROM"
+                "   (SELECT * FROM landmark_matches WHERE first = image"
+                "    UNION ALL SELECT * FROM landmark_matches WHERE second = image) AS either"
+                "  WHERE (first, second) NOT IN (SELECT first, second FROM said)"
+                "  ORDER BY inliers DESC, first, second LIMIT %(most)s) AS edge"
+                " UNION SELECT first, second, coalesce(inliers, 0), coalesce(putative, 0), true"
+                "  FROM said LEFT JOIN landmark_matches USING (first, second) WHERE is_same"
+                " ORDER BY first, second"
+            ).format(said=sql.SQL(SAID_PAIRS)),
             {"ids": list(ids), "most": EDGES_PER_IMAGE},
         )
         return [Edge(*row) for row in rows]
@@ -197,35 +217,29 @@ def paths_of(database: Database, ids: Sequence[int]) -> dict[int, str]:
 
 def stream_nodes(database: Database, model: str) -> Iterator[Node]:
     """All images of a model, by id, without having them all in memory."""
-    yield from map(
-        Node._make,
-        _stream(
-            database,
-            "SELECT landmarks.id, image_path, place, name FROM landmarks"
-            " LEFT JOIN landmark_place_images ON image = landmarks.id"
-            " LEFT JOIN landmark_places ON landmark_places.id = place"
-            " WHERE landmarks.model = %s ORDER BY landmarks.id",
-            model,
-        ),
+    rows = _stream(
+        database,
+        "SELECT landmarks.id, image_path, place, name FROM landmarks"
+        " LEFT JOIN landmark_place_images ON image = landmarks.id"
+        " LEFT JOIN landmark_places ON landmark_places.id = place"
+        " WHERE landmarks.model = %s ORDER BY landmarks.id",
+        model,
     )
+    return (Node(*row) for row in rows)
 
 
 def stream_edges(database: Database, model: str) -> Iterator[Edge]:
-    """All pairs of a model's images, in order, without having them all in memory."""
-    yield from map(
-        Edge._make,
-        _stream(
-            database,
-            "SELECT first, second, inliers, putative FROM landmark_matches"
-            " JOIN landmarks ON id = first WHERE model = %s ORDER BY first, second",
-            model,
-        ),
+    """All pairs of a model's images as measured, in order, without having them all in memory."""
+    rows = _stream(
+        database,
+        "SELECT first, second, inliers, putative FROM landmark_matches"
+        " JOIN landmarks ON id = first WHERE model = %s ORDER BY first, second",
+        model,
     )
+    return (Edge(*row) for row in rows)
 
 
-def _stream(
-    database: Database, query: LiteralString, model: str
-) -> Iterator[tuple[int | str | None, ...]]:
+def _stream(database: Database, query: LiteralString, model: str) -> Iterator[tuple[Any, ...]]:
     with database.connect() as connection, connection.cursor("stream") as cursor:
         cursor.itersize = ROWS_STREAMED
         yield from cursor.execute(query, [model])

@@ -6,6 +6,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
+from psycopg import sql
+
+from landmark.storage.corrections import SAID_PAIRS
 from landmark.storage.database import Database
 from landmark.storage.edges import Edge
 
@@ -201,6 +204,19 @@ def edges_among(database: Database, images: Collection[int], least: int) -> list
             {"images": list(images), "least": least},
         )
         return [Edge(*row) for row in rows]
+
+
+def said_among(database: Database, images: Collection[int]) -> dict[tuple[int, int], bool]:
+    """Pairs of these images that people have spoken of, and whether they show one place."""
+    with database.connect() as connection:
+        rows = connection.execute(
+            sql.SQL(
+                "SELECT DISTINCT first, second, is_same FROM ({said}) AS said"
+                " WHERE first = ANY(%(ids)s) AND second = ANY(%(ids)s) ORDER BY first, second"
+            ).format(said=sql.SQL(SAID_PAIRS)),
+            {"ids": list(images)},
+        )
+        return {(first, second): is_same for first, second, is_same in rows}
 
 
 def save_places(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from airflow.api_fastapi.core_api.security import GetUserDep
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
@@ -22,9 +22,11 @@ from landmark_web.findings import (
     OneSearch,
     folder_of,
     match_of,
+    photographs_of,
     result_of,
     search_of,
     searches_of,
+    words_on,
 )
 from landmark_web.limits import (
     LOOKING,
@@ -33,7 +35,7 @@ from landmark_web.limits import (
     QUERIES_A_PAGE,
     RESULTS_A_PAGE,
 )
-from landmark_web.permissions import may_read_searches
+from landmark_web.permissions import allowed, may_read_searches, may_search
 from landmark_web.responses import html
 from landmark_web.runs import SEARCH, STEPS, Run, find_run
 from landmark_web.thumbnails import thumbnail
@@ -44,12 +46,13 @@ router = APIRouter(prefix="/searches/{run_id}", dependencies=[Depends(may_read_s
 @router.get("")
 def show_search(
     request: Request,
+    user: GetUserDep,
     run_id: str,
     page: Annotated[int, Query(ge=1, le=100)] = 1,
     query: Annotated[int | None, Query(ge=1)] = None,
 ) -> HTMLResponse:
     """A run: how far it is, or what it found; of several searches all, or the one of a number."""
-    return run_page(request, find_run(SEARCH, run_id), page, query)
+    return run_page(request, user, find_run(SEARCH, run_id), page, query)
 
 
 @router.get("/searches.{kind}")
@@ -119,8 +122,9 @@ async def contact_sheet(request: Request, user: GetUserDep, one: OneSearch) -> R
 
 
 @router.get("/pairs/{rank}")
-def show_pair(request: Request, one: OneSearch, rank: int) -> HTMLResponse:
+def show_pair(request: Request, user: GetUserDep, one: OneSearch, rank: int) -> HTMLResponse:
     """The query beside one match, or the chain that leads there, the inliers drawn."""
+    match = match_of(one, rank)
     return html(
         request,
         "pair.html",
@@ -128,8 +132,10 @@ def show_pair(request: Request, one: OneSearch, rank: int) -> HTMLResponse:
         search=one.search,
         where=one.where,
         rank=rank,
-        match=match_of(one, rank),
+        match=match,
         ranked=len(result_of(one).matches),
+        said=words_on(photographs_of(one.search.query, [match])),
+        allowed=allowed(request, user, may_search),
     )
 
 
@@ -162,17 +168,19 @@ def _drawn_pair(folder: str, rank: int) -> bytes:
             raise error from None
 
 
-def run_page(request: Request, run: Run, page: int = 1, query: int | None = None) -> HTMLResponse:
+def run_page(
+    request: Request, user: Any, run: Run, page: int = 1, query: int | None = None
+) -> HTMLResponse:
     """All of a run's searches, or one of them; or what is damaged of it."""
     try:
-        return _run_page(request, run, page, query)
+        return _run_page(request, user, run, page, query)
     except ObjectMissing:
         raise
     except LandmarkError as error:
-        return _run_page(request, replace(run, told={}, damage=str(error)), page, query)
+        return _run_page(request, user, replace(run, told={}, damage=str(error)), page, query)
 
 
-def _run_page(request: Request, run: Run, page: int, query: int | None) -> HTMLResponse:
+def _run_page(request: Request, user: Any, run: Run, page: int, query: int | None) -> HTMLResponse:
     if run.folder is None:
         one = None
     elif run.is_one or query is not None:
@@ -181,6 +189,7 @@ def _run_page(request: Request, run: Run, page: int, query: int | None) -> HTMLR
         return _several(request, run, searches_of(run).searches, page)
     result = result_of(one) if one and run.answer and one.search.outcome != FAILED else None
     first = (page - 1) * RESULTS_A_PAGE
+    shown = result.matches[first : first + RESULTS_A_PAGE] if result else []
     return html(
         request,
         "search.html",
@@ -191,7 +200,9 @@ def _run_page(request: Request, run: Run, page: int, query: int | None) -> HTMLR
         steps=STEPS,
         result=result,
         first=first,
-        shown=result.matches[first : first + RESULTS_A_PAGE] if result else [],
+        shown=shown,
+        said=words_on(photographs_of(one.search.query, shown)) if one and shown else None,
+        allowed=allowed(request, user, may_search),
         page=page,
         pages=-(-len(result.matches) // RESULTS_A_PAGE) if result else 1,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from airflow.api_fastapi.core_api.security import GetUserDep
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse
 
@@ -16,10 +17,10 @@ router = APIRouter(dependencies=[Depends(may_read_run)])
 
 
 @router.get("/dags/{dag_id}/runs/{run_id}")
-def show_run(request: Request, dag_id: str, run_id: str) -> HTMLResponse:
+def show_run(request: Request, user: GetUserDep, dag_id: str, run_id: str) -> HTMLResponse:
     """A search, or a sweep; Airflow shows the tab at the runs of all other DAGs, too."""
     if dag_id == SEARCH:
-        return run_page(request, find_run(SEARCH, run_id))
+        return run_page(request, user, find_run(SEARCH, run_id))
     if dag_id != INDEX:
         detail = f"This run is of {dag_id}. Only those of {SEARCH} and {INDEX} have results here."
         return message(request, "There is nothing to see.", detail)
