@@ -25,8 +25,8 @@ RESOLUTION = 0.1
 WEIGHT_STEP = 4
 # What people say outweighs whatever was measured.
 SAID = 1e6
-# Of the Leiden algorithm, which has settled by then.
-ITERATIONS, RANDOMNESS, SEED = 4, 0.001, 0
+# Of the Leiden algorithm, which has settled by then; the best of some trials.
+ITERATIONS, TRIALS, RANDOMNESS, SEED = 4, 3, 0.001, 0
 
 
 def weights(inliers: NDArray[np.integer], half: int) -> NDArray[np.float64]:
@@ -90,6 +90,7 @@ def _leiden(weighed: Mapping[tuple[int, int], float]) -> Iterable[list[int]]:
         iterations=ITERATIONS,
         use_modularity=False,
         seed=SEED,
+        trials=TRIALS,
     )
     groups: dict[int, list[int]] = {}
     for image, label in labels.items():
