@@ -1,0 +1,241 @@
+"""Inliers that an overlay explains: a watermark, caption, time stamp, logo, frame or screen's bar.
+
+An overlay lies where its maker put it, whatever is behind: at the same place of both pictures,
+counted from a corner, a border or the centre, in pixels or in proportion to the picture. Pictures
+of one place agree so exactly only if one camera took them from one spot, or one is the other's copy;
+then all of the picture agrees. So inliers are an overlay's if they lie at the same place and the
+rest of the two pictures has nothing in common there (after Weyand, Tsai and Leibe, "Fixing WTFs:
+Detecting image matches caused by watermarks, timestamps, and frames in internet photos", WACV 2015,
+who look at where the inliers lie).
+
+The rest is asked by its features, matched or not: those at the same place of both pictures look
+alike where the scene is the same, by day and by night, and no more than any two where it is not.
+What any two are like, the same pictures tell, one of them mirrored.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import KDTree
+
+from landmark.matching.putative import LEVELS, whole_numbers
+
+#: Fewer inliers are not looked at: nothing is made of them.
+LEAST_INLIERS = 8
+# Of a set of inliers this share must lie at the same place, within this distance (of the image's
+# longest side): an affine transformation of two viewpoints brings hardly half of them there.
+SHARE, SAME_PLACE = 0.6, 0.008
+# Of a mark that is there again and again, so many features near a place are looked at.
+NEAREST = 4
+# Cosine from which on two features at the same place may both be the overlay's. What lies that near
+# to these (of the longest side) is no part of the rest: it shows some of the overlay.
+LIKE_OVERLAY, PART_OF_OVERLAY = 0.6, 0.03
+# How much more alike (mean cosine) the rest must be than chance makes it, and how evenly inliers
+# must lie over the picture's features, to be of one camera: fitted to fixed cameras by day and night
+# and to overlays that we drew (benchmarks.overlays). With less of a rest, only how evenly they lie.
+LIKENESS, EVENNESS_WEIGHT = 0.23, 0.1
+LEAST_REST = 20
+# So many inliers that lie so evenly are of one camera, or of a copy that may be cropped.
+MANY_INLIERS, EVEN = 60, 0.5
+# Cells of a picture, along each side.
+CELLS = 8
+
+
+class Pictured(Protocol):
+    """Features of an image, and its size."""
+
+    @property
+    def locations(self) -> NDArray[np.float32]:
+        """(y, x) px in the original image [n, 2]."""
+
+    @property
+    def descriptors(self) -> NDArray[np.float16]:
+        """Unit length up to rounding [n, d]."""
+
+    @property
+    def width(self) -> int:
+        """Of the original image, px."""
+
+    @property
+    def height(self) -> int:
+        """Of the original image, px."""
+
+
+def explained_by_overlay(
+    query: Pictured,
+    image: Pictured,
+    pairs: NDArray[np.intp],
+    inliers: NDArray[np.intp],
+) -> NDArray[np.bool_] | None:
+    """Which putative matches are an overlay's, if the inliers are.
+
+    Parameters
+    ----------
+    query, image : Pictured
+    pairs : intp array [k, 2]
+        Putative matches, as (query, image).
+    inliers : intp array [i]
+        Indices into `pairs` of those that agree with one transformation.
+
+    Returns
+    -------
+    bool array [k] or None
+        None if the inliers are of the scene: they lie at different places of the two pictures, or
+        all of the pictures agrees.
+    """
+    if len(inliers) < LEAST_INLIERS:
+        return None
+    one, two = query.locations[pairs[:, 0]] + 0.5, image.locations[pairs[:, 1]] + 0.5
+    sizes = np.array([[query.height, query.width], [image.height, image.width]], np.float64)
+    distance = SAME_PLACE * sizes[1].max()
+    enough = SHARE * len(inliers)
+    for zoom in _zooms(one[inliers], two[inliers], sizes):
+        shifts, room = two - zoom * one, sizes[1] - zoom * sizes[0]
+        explained = _anchored(shifts, room, distance)
+        if explained[inliers].sum() < enough and _is_shifted(shifts[inliers], distance):
+            explained |= _repeated(query, image, pairs, zoom, room, distance)
+        if explained[inliers].sum() >= enough:
+            break
+    else:
+        return None
+    matches = pairs[inliers[explained[inliers]]]
+    evenness = min(_evenness(query, matches[:, 0]), _evenness(image, matches[:, 1]))
+    if len(matches) >= MANY_INLIERS and evenness >= EVEN:
+        return None
+    if (np.abs(sizes[1] - sizes[1, 0] / sizes[0, 0] * sizes[0]) <= distance).all():
+        # Of one shape, as the pictures of one camera are.
+        likeness, rest = _likeness(query, image, matches, sizes, distance)
+        agreement = likeness + EVENNESS_WEIGHT * evenness
+        if agreement >= LIKENESS if rest >= LEAST_REST else evenness >= EVEN:
+            return None
+    explained[inliers] = True
+    return explained
+
+
+def _zooms(
+    one: NDArray[np.floating], two: NDArray[np.floating], sizes: NDArray[np.float64]
+) -> list[NDArray[np.float64]]:
+    """How much larger (y, x) an overlay on both pictures can be on the second.
+
+    In proportion to the picture, its height or its width; of as many pixels; or as much as the
+    matches [k, 2] are, when one of the pictures was resized afterwards.
+    """
+    sides = sizes[1] / sizes[0]
+    zooms = [sides, np.ones(2), sides[[0, 0]], sides[[1, 1]]]
+    # Whole numbers: their sums are exact.
+    y, x = np.rint(8 * one.T.astype(np.float64)), np.rint(8 * two.T.astype(np.float64))
+    n = len(one)
+    spread = (n * np.square(y).sum(axis=1) - np.square(y.sum(axis=1))).sum()
+    common = (n * (y * x).sum(axis=1) - y.sum(axis=1) * x.sum(axis=1)).sum()
+    if spread > 0 and common > 0:
+        zooms.append(np.full(2, common / spread))
+    return zooms
+
+
+def _anchored(
+    shifts: NDArray[np.float64], room: NDArray[np.float64], distance: float
+) -> NDArray[np.bool_]:
+    """Which shifts [k, 2] keep what they move at its distance from a border or the centre.
+
+    Along that border it may lie anywhere: the words of a bar move apart as a picture gets wider.
+
+    Parameters
+    ----------
+    room : float64 array [2]
+        How much larger (y, x) the second picture is than the first, zoomed.
+    """
+    anchors = room * np.array([[[0.0]], [[0.5]], [[1.0]]])
+    fixed = (np.abs(shifts - anchors) <= distance).any(axis=0)
+    within = (shifts >= np.minimum(room, 0) - distance) & (shifts <= np.maximum(room, 0) + distance)
+    return (fixed & within[:, ::-1]).any(axis=1)
+
+
+def _is_shifted(shifts: NDArray[np.float64], distance: float) -> bool:
+    """Whether one shift [k, 2] does for most matches, and they are neither turned nor bent."""
+    near = np.square(shifts - np.median(shifts, axis=0)).sum(axis=1) <= distance**2
+    return bool(near.sum() >= SHARE * len(shifts))
+
+
+def _repeated(
+    query: Pictured,
+    image: Pictured,
+    pairs: NDArray[np.intp],
+    zoom: NDArray[np.float64],
+    room: NDArray[np.float64],
+    distance: float,
+) -> NDArray[np.bool_]:
+    """Which matches [k, 2] are of a mark that is there again and again.
+
+    They join one to another; but what the query has also lies at the same place of the image.
+    """
+    tree, found = KDTree(image.locations), np.zeros(len(pairs), bool)
+    for y in (0, 0.5, 1):
+        for x in (0, 0.5, 1):
+            placed = zoom * (query.locations[pairs[:, 0]] + 0.5) + room * (y, x) - 0.5
+            far, near = tree.query(placed, NEAREST, distance_upper_bound=distance)
+            which, rank = np.nonzero(np.isfinite(far))
+            alike = _cosines(query, image, pairs[which, 0], near[which, rank]) >= LIKE_OVERLAY
+            found[which[alike]] = True
+    return found
+
+
+def _likeness(
+    query: Pictured,
+    image: Pictured,
+    matches: NDArray[np.intp],
+    sizes: NDArray[np.float64],
+    distance: float,
+) -> tuple[float, int]:
+    """How much more alike the rest is at the same places than by chance, and how much there is.
+
+    Parameters
+    ----------
+    matches : intp array [i, 2]
+        Of the overlay.
+    sizes : float64 array [2, 2]
+        Of the query and the image: height, width.
+    """
+    side = sizes[1].max()
+    placed = (query.locations + 0.5) * (sizes[1] / sizes[0]) - 0.5
+    far, near = KDTree(image.locations).query(placed, distance_upper_bound=distance)
+    both = np.flatnonzero(np.isfinite(far))
+    alike = near[both[_cosines(query, image, both, near[both]) > LIKE_OVERLAY]]
+    overlay = KDTree(image.locations[np.concatenate([matches[:, 1], alike])])
+    one, two = (
+        np.flatnonzero(overlay.query(at)[0] > PART_OF_OVERLAY * side)
+        for at in (placed, image.locations)
+    )
+    if not len(one) or not len(two):
+        return 0.0, 0
+    tree, found = KDTree(image.locations[two]), []
+    for mirrored in ((False, False), (True, True), (True, False), (False, True)):
+        at = np.where(mirrored, sizes[1] - 1 - placed[one], placed[one])
+        far, near = tree.query(at, distance_upper_bound=distance)
+        there = np.isfinite(far)
+        cosines = _cosines(query, image, one[there], two[near[there]])
+        found.append(cosines[cosines <= LIKE_OVERLAY])
+    same, chance = found[0], np.concatenate(found[1:])
+    if not len(same) or not len(chance):
+        return 0.0, 0
+    return float(same.mean() - chance.mean()), len(same)
+
+
+def _evenness(picture: Pictured, chosen: NDArray[np.intp]) -> float:
+    """How many cells hold some chosen features, beside how many as many drawn at random would."""
+    size = np.array([picture.height, picture.width])
+    y, x = np.clip((picture.locations + 0.5) / size * CELLS, 0, CELLS - 1).astype(np.intp).T
+    cells = CELLS * y + x
+    shares = np.bincount(cells) / len(cells)
+    return float(len(np.unique(cells[chosen])) / (1 - (1 - shares) ** len(chosen)).sum())
+
+
+def _cosines(
+    query: Pictured, image: Pictured, one: NDArray[np.intp], two: NDArray[np.intp]
+) -> NDArray[np.float64]:
+    """Of pairs of features [k]: multiples of 1 / `LEVELS` squared, exact."""
+    products = whole_numbers(query.descriptors[one]).astype(np.int32)
+    products *= whole_numbers(image.descriptors[two])
+    return products.sum(axis=1) / LEVELS**2
