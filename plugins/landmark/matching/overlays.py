@@ -15,6 +15,7 @@ What any two are like, the same pictures tell, one of them mirrored.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Protocol
 
 import numpy as np
@@ -28,18 +29,19 @@ LEAST_INLIERS = 8
 # Of a set of inliers this share must lie at the same place, within this distance (of the image's
 # longest side): an affine transformation of two viewpoints brings hardly half of them there.
 SHARE, SAME_PLACE = 0.6, 0.008
-# Of a mark that is there again and again, so many features near a place are looked at.
-NEAREST = 4
+# Of a mark that is there again and again fewer: the detector leaves some out. So many features at a
+# place are looked at.
+SHARE_REPEATED, NEAREST = 0.4, 4
 # Cosine from which on two features at the same place may both be the overlay's. What lies that near
 # to these (of the longest side) is no part of the rest: it shows some of the overlay.
 LIKE_OVERLAY, PART_OF_OVERLAY = 0.6, 0.03
 # How much more alike (mean cosine) the rest must be than chance makes it, and how evenly inliers
 # must lie over the picture's features, to be of one camera: fitted to fixed cameras by day and night
 # and to overlays that we drew (benchmarks.overlays). With less of a rest, only how evenly they lie.
-LIKENESS, EVENNESS_WEIGHT = 0.23, 0.1
+LIKENESS, EVENNESS_WEIGHT = 0.22, 0.1
 LEAST_REST = 20
 # So many inliers that lie so evenly are of one camera, or of a copy that may be cropped.
-MANY_INLIERS, EVEN = 60, 0.5
+MANY_INLIERS, EVEN = 60, 0.45
 # Cells of a picture, along each side.
 CELLS = 8
 
@@ -91,14 +93,15 @@ def explained_by_overlay(
     one, two = query.locations[pairs[:, 0]] + 0.5, image.locations[pairs[:, 1]] + 0.5
     sizes = np.array([[query.height, query.width], [image.height, image.width]], np.float64)
     distance = SAME_PLACE * sizes[1].max()
-    enough = SHARE * len(inliers)
-    for zoom in _zooms(one[inliers], two[inliers], sizes):
+    for zoom, is_known in _zooms(one[inliers], two[inliers], sizes):
         shifts, room = two - zoom * one, sizes[1] - zoom * sizes[0]
-        explained = _anchored(shifts, room, distance)
-        if explained[inliers].sum() < enough and _is_shifted(shifts[inliers], distance):
-            explained |= _repeated(query, image, pairs, zoom, room, distance)
-        if explained[inliers].sum() >= enough:
+        explained = _anchored(shifts, room, distance, along=bool((zoom == 1).all()))
+        if explained[inliers].sum() >= SHARE * len(inliers):
             break
+        if is_known and _is_shifted(shifts[inliers], distance):
+            explained |= _repeated(query, image, pairs, zoom, room, distance)
+            if explained[inliers].sum() >= SHARE_REPEATED * len(inliers):
+                break
     else:
         return None
     matches = pairs[inliers[explained[inliers]]]
@@ -117,38 +120,43 @@ def explained_by_overlay(
 
 def _zooms(
     one: NDArray[np.floating], two: NDArray[np.floating], sizes: NDArray[np.float64]
-) -> list[NDArray[np.float64]]:
-    """How much larger (y, x) an overlay on both pictures can be on the second.
+) -> Iterator[tuple[NDArray[np.float64], bool]]:
+    """How much larger (y, x) an overlay on both pictures can be on the second, and if that is known.
 
-    In proportion to the picture, its height or its width; of as many pixels; or as much as the
-    matches [k, 2] are, when one of the pictures was resized afterwards.
+    In proportion to the picture or one of its sides; of as many pixels; or as much as the matches
+    [k, 2] are, when one of the pictures was resized afterwards.
     """
     sides = sizes[1] / sizes[0]
-    zooms = [sides, np.ones(2), sides[[0, 0]], sides[[1, 1]]]
+    yield sides, True
+    ratios = {1.0, *sides, sizes[1].min() / sizes[0].min(), sizes[1].max() / sizes[0].max()}
+    for ratio in sorted(ratios):
+        yield np.full(2, ratio), True
     # Whole numbers: their sums are exact.
     y, x = np.rint(8 * one.T.astype(np.float64)), np.rint(8 * two.T.astype(np.float64))
     n = len(one)
     spread = (n * np.square(y).sum(axis=1) - np.square(y.sum(axis=1))).sum()
     common = (n * (y * x).sum(axis=1) - y.sum(axis=1) * x.sum(axis=1)).sum()
     if spread > 0 and common > 0:
-        zooms.append(np.full(2, common / spread))
-    return zooms
+        yield np.full(2, common / spread), False
 
 
 def _anchored(
-    shifts: NDArray[np.float64], room: NDArray[np.float64], distance: float
+    shifts: NDArray[np.float64], room: NDArray[np.float64], distance: float, along: bool
 ) -> NDArray[np.bool_]:
-    """Which shifts [k, 2] keep what they move at its distance from a border or the centre.
-
-    Along that border it may lie anywhere: the words of a bar move apart as a picture gets wider.
+    """Which shifts [k, 2] keep what they move at its distance from a corner, a border's middle or
+    the centre.
 
     Parameters
     ----------
     room : float64 array [2]
         How much larger (y, x) the second picture is than the first, zoomed.
+    along : bool
+        Or from one border alone: the words of a bar move apart as a picture gets wider.
     """
     anchors = room * np.array([[[0.0]], [[0.5]], [[1.0]]])
     fixed = (np.abs(shifts - anchors) <= distance).any(axis=0)
+    if not along:
+        return fixed.all(axis=1)
     within = (shifts >= np.minimum(room, 0) - distance) & (shifts <= np.maximum(room, 0) + distance)
     return (fixed & within[:, ::-1]).any(axis=1)
 
@@ -169,16 +177,35 @@ def _repeated(
 ) -> NDArray[np.bool_]:
     """Which matches [k, 2] are of a mark that is there again and again.
 
-    They join one to another; but what the query has also lies at the same place of the image.
+    They join one to another; but what the one picture has also lies at the same place of the other.
     """
-    tree, found = KDTree(image.locations), np.zeros(len(pairs), bool)
+    one, two = query.locations + 0.5, image.locations + 0.5
+    trees, found = (KDTree(zoom * one), KDTree(two)), np.zeros(len(pairs), bool)
     for y in (0, 0.5, 1):
         for x in (0, 0.5, 1):
-            placed = zoom * (query.locations[pairs[:, 0]] + 0.5) + room * (y, x) - 0.5
-            far, near = tree.query(placed, NEAREST, distance_upper_bound=distance)
-            which, rank = np.nonzero(np.isfinite(far))
-            alike = _cosines(query, image, pairs[which, 0], near[which, rank]) >= LIKE_OVERLAY
-            found[which[alike]] = True
+            shift = room * (y, x)
+            there = _alike(
+                query, image, pairs[:, 0], zoom * one[pairs[:, 0]] + shift, trees[1], distance
+            )
+            here = _alike(image, query, pairs[:, 1], two[pairs[:, 1]] - shift, trees[0], distance)
+            found |= there | here
+    return found
+
+
+def _alike(
+    picture: Pictured,
+    other: Pictured,
+    features: NDArray[np.intp],
+    places: NDArray[np.float64],
+    tree: KDTree,
+    distance: float,
+) -> NDArray[np.bool_]:
+    """Which features [k] of a picture look like one of the other's at these places [k, 2]."""
+    far, near = tree.query(places, NEAREST, distance_upper_bound=distance)
+    which, rank = np.nonzero(np.isfinite(far))
+    alike = _cosines(picture, other, features[which], near[which, rank]) >= LIKE_OVERLAY
+    found = np.zeros(len(features), bool)
+    found[which[alike]] = True
     return found
 
 
