@@ -16,12 +16,12 @@ What any two are like, the same pictures tell, one of them mirrored.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
+from landmark.matching.placement import Pictured, fitted_zoom, sizes_of
 from landmark.matching.putative import LEVELS, whole_numbers
 
 #: Fewer inliers are not looked at: nothing is made of them.
@@ -38,32 +38,12 @@ LIKE_OVERLAY, PART_OF_OVERLAY = 0.6, 0.03
 # How much more alike (mean cosine) the rest must be than chance makes it, and how evenly inliers
 # must lie over the picture's features, to be of one camera: fitted to fixed cameras by day and night
 # and to overlays that we drew (benchmarks.overlays). With less of a rest, only how evenly they lie.
-LIKENESS, EVENNESS_WEIGHT = 0.22, 0.1
-LEAST_REST = 20
+LIKENESS, EVENNESS_WEIGHT = 0.21, 0.1
+LEAST_REST, EVEN = 20, 0.5
 # So many inliers that lie so evenly are of one camera, or of a copy that may be cropped.
-MANY_INLIERS, EVEN = 60, 0.45
+MANY_INLIERS, MANY_EVEN = 60, 0.55
 # Cells of a picture, along each side.
 CELLS = 8
-
-
-class Pictured(Protocol):
-    """Features of an image, and its size."""
-
-    @property
-    def locations(self) -> NDArray[np.float32]:
-        """(y, x) px in the original image [n, 2]."""
-
-    @property
-    def descriptors(self) -> NDArray[np.float16]:
-        """Unit length up to rounding [n, d]."""
-
-    @property
-    def width(self) -> int:
-        """Of the original image, px."""
-
-    @property
-    def height(self) -> int:
-        """Of the original image, px."""
 
 
 def explained_by_overlay(
@@ -91,7 +71,7 @@ def explained_by_overlay(
     if len(inliers) < LEAST_INLIERS:
         return None
     one, two = query.locations[pairs[:, 0]] + 0.5, image.locations[pairs[:, 1]] + 0.5
-    sizes = np.array([[query.height, query.width], [image.height, image.width]], np.float64)
+    sizes = sizes_of(query, image)
     distance = SAME_PLACE * sizes[1].max()
     for zoom, is_known in _zooms(one[inliers], two[inliers], sizes):
         shifts, room = two - zoom * one, sizes[1] - zoom * sizes[0]
@@ -106,7 +86,7 @@ def explained_by_overlay(
         return None
     matches = pairs[inliers[explained[inliers]]]
     evenness = min(_evenness(query, matches[:, 0]), _evenness(image, matches[:, 1]))
-    if len(matches) >= MANY_INLIERS and evenness >= EVEN:
+    if len(matches) >= MANY_INLIERS and evenness >= MANY_EVEN:
         return None
     if (np.abs(sizes[1] - sizes[1, 0] / sizes[0, 0] * sizes[0]) <= distance).all():
         # Of one shape, as the pictures of one camera are.
@@ -131,13 +111,9 @@ def _zooms(
     ratios = {1.0, *sides, sizes[1].min() / sizes[0].min(), sizes[1].max() / sizes[0].max()}
     for ratio in sorted(ratios):
         yield np.full(2, ratio), True
-    # Whole numbers: their sums are exact.
-    y, x = np.rint(8 * one.T.astype(np.float64)), np.rint(8 * two.T.astype(np.float64))
-    n = len(one)
-    spread = (n * np.square(y).sum(axis=1) - np.square(y.sum(axis=1))).sum()
-    common = (n * (y * x).sum(axis=1) - y.sum(axis=1) * x.sum(axis=1)).sum()
-    if spread > 0 and common > 0:
-        yield np.full(2, common / spread), False
+    fitted = fitted_zoom(one, two)
+    if fitted is not None:
+        yield np.full(2, fitted), False
 
 
 def _anchored(

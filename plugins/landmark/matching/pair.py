@@ -8,9 +8,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from landmark.matching.copies import are_copies
 from landmark.matching.overlays import explained_by_overlay
 from landmark.matching.putative import QueryDescriptors, putative_matches, whole_numbers
-from landmark.matching.verification import Verification, VerificationParameters, verify
+from landmark.matching.verification import NOTHING, Verification, VerificationParameters, verify
 
 #: Of DELF's own `match_images.py`.
 DELF_MAX_DISTANCE = 0.8
@@ -81,14 +82,17 @@ def verify_pairs(
 ) -> Verification:
     """Which of the putative matches [k, 2] (query, image) of two images are inliers.
 
-    What an overlay explains is none: without it, the rest is verified anew.
+    What an overlay explains is none: without it, the rest is verified anew. Here for all who ask:
+    searches, the match graph, and what chance gives.
     """
     left, overlay = np.arange(len(pairs)), 0
     for _ in range(MOST_OVERLAYS):
         found = agreeing(query, image, pairs[left], parameters)
         explained = explained_by_overlay(query, image, pairs[left], found.inliers)
         if explained is None:
-            return Verification(left[found.inliers], found.transform, overlay)
+            inliers = left[found.inliers]
+            copies = are_copies(query, image, pairs[inliers])
+            return Verification(inliers, found.transform, overlay, copies)
         overlay += len(found.inliers)
         left = left[~explained]
     return Verification(np.empty(0, np.intp), None, overlay)

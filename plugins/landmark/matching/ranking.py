@@ -46,6 +46,13 @@ class Match(NamedTuple):
     expected : float or None
         How many images of other places in the table have as many inliers by chance; None where
         nobody has asked.
+    overlay : int
+        How many more putative matches agree because of an overlay on both images: a watermark, a
+        caption, a frame. They are no inliers.
+    is_copy : bool
+        Whether the image is a copy of the query: resized, compressed anew, cropped a little.
+    copies : tuple of Match
+        Other images that are copies of this one.
     """
 
     inliers: int
@@ -53,6 +60,9 @@ class Match(NamedTuple):
     image_path: str
     via: tuple[Step, ...] = ()
     expected: float | None = None
+    overlay: int = 0
+    is_copy: bool = False
+    copies: tuple[Match, ...] = ()
 
     @property
     def rank_key(self) -> tuple[int, int, str]:

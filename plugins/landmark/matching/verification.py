@@ -69,11 +69,14 @@ class Verification:
     overlay : int
         How many agree with another transformation, of an overlay on both images; they are no
         inliers.
+    is_copy : bool
+        Whether the two images are copies of one photograph.
     """
 
     inliers: NDArray[np.intp]
     transform: NDArray[np.float64] | None
     overlay: int = 0
+    is_copy: bool = False
 
 
 NOTHING = Verification(np.empty(0, np.intp), None)

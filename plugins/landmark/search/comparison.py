@@ -92,8 +92,16 @@ def rank_images(
                 if not best[number].can_enter(len(pairs), image.image_path):
                     break
                 verified[number] += 1
-                inliers = verify_pairs(query.features, image, pairs, parameters).inliers
-                best[number].add(Match(len(inliers), len(pairs), image.image_path))
+                found = verify_pairs(query.features, image, pairs, parameters)
+                best[number].add(
+                    Match(
+                        len(found.inliers),
+                        len(pairs),
+                        image.image_path,
+                        overlay=found.overlay,
+                        is_copy=found.is_copy,
+                    )
+                )
     return [
         Ranking(top.matches, *counts) for top, *counts in zip(best, compared, verified, strict=True)
     ]

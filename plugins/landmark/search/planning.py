@@ -13,6 +13,7 @@ from landmark.matching.chance import ChanceHistogram
 from landmark.matching.match_graph import EDGE_INLIERS
 from landmark.matching.ranking import MIN_INLIERS, Match, TopK
 from landmark.search.comparison import Query
+from landmark.search.copies import grouped
 from landmark.search.expected import ChanceFigures, chance_figures
 from landmark.search.neighbourhood import SEEDS, Neighbourhood, neighbourhood, rank_by_graph
 from landmark.search.shortlist import CANDIDATES, EXPANDED_BY, Shortlist
@@ -133,7 +134,7 @@ class RunningSearch:
         return [image for image, path in self.around.paths.items() if path not in known]
 
     def listed(self, table: Table, top_k: int, min_inliers: int) -> list[Match]:
-        """What the result lists, best first, each with how many chance brings as far.
+        """What the result lists, best first, each with its copies and how many chance brings as far.
 
         A shortlist holds nearly all that chance brings far: what is most alike. So it is of the
         table's size that this depends, not of the shortlist's.
@@ -145,7 +146,8 @@ class RunningSearch:
         images = self.compared
         if self.mode == "shortlist":
             images = max(images, table.images - self.is_indexed)
-        return [table.chance.judged(match, images) for match in found[:top_k]]
+        judged = [table.chance.judged(match, images) for match in found]
+        return grouped(table.database, table.model, judged)[:top_k]
 
 
 def begin_searches(

@@ -25,12 +25,15 @@ class Edge(NamedTuple):
     first, second : int
         Ids of their rows, the smaller first.
     inliers, putative : int
+    is_copy : bool
+        Whether they are copies of one photograph.
     """
 
     first: int
     second: int
     inliers: int
     putative: int
+    is_copy: bool = False
 
 
 class Count(NamedTuple):
@@ -134,11 +137,11 @@ def save_edges(
         same = {number for number, version in rows if versions.get(number) == version}
         kept = [edge for edge in found if {edge.first, edge.second} <= same]
         connection.execute(
-            "INSERT INTO landmark_matches (first, second, inliers, putative)"
-            " SELECT * FROM unnest(%b::bigint[], %b::bigint[], %b::integer[], %b::integer[])"
-            " ON CONFLICT (first, second) DO UPDATE"
-            " SET inliers = excluded.inliers, putative = excluded.putative",
-            [[edge[column] for edge in kept] for column in range(4)],
+            "INSERT INTO landmark_matches (first, second, inliers, putative, is_copy)"
+            " SELECT * FROM unnest(%b::bigint[], %b::bigint[], %b::integer[], %b::integer[],"
+            "  %b::boolean[]) ON CONFLICT (first, second) DO UPDATE SET"
+            " inliers = excluded.inliers, putative = excluded.putative, is_copy = excluded.is_copy",
+            [[edge[column] for edge in kept] for column in range(5)],
         )
         connection.execute(
             "DELETE FROM landmark_unlinked WHERE image = ANY(%s)",
@@ -151,7 +154,7 @@ def edges_of(database: Database, ids: Sequence[int]) -> list[Edge]:
     with database.connect() as connection:
         rows = connection.execute(
             "SELECT DISTINCT edge.* FROM unnest(%(ids)s::bigint[]) AS image,"
-            " LATERAL (SELECT first, second, inliers, putative FROM"
+            " LATERAL (SELECT first, second, inliers, putative, is_copy FROM"
             "   (SELECT * FROM landmark_matches WHERE first = image"
             "    UNION ALL SELECT * FROM landmark_matches WHERE second = image) AS either"
             "  ORDER BY inliers DESC, first, second LIMIT %(most)s) AS edge"
@@ -159,6 +162,20 @@ def edges_of(database: Database, ids: Sequence[int]) -> list[Edge]:
             {"ids": list(ids), "most": EDGES_PER_IMAGE},
         )
         return [Edge(*row) for row in rows]
+
+
+def copies_among(database: Database, model: str, paths: Sequence[str]) -> list[tuple[str, str]]:
+    """Which of some images of a model are copies of one photograph: pairs of paths, in order."""
+    with database.connect() as connection:
+        rows = connection.execute(
+            "WITH listed AS MATERIALIZED (SELECT id, image_path FROM landmarks"
+            "  WHERE model = %s AND image_path = ANY(%s))"
+            " SELECT one.image_path, two.image_path FROM listed AS one"
+            " JOIN landmark_matches ON first = one.id JOIN listed AS two ON second = two.id"
+            " WHERE is_copy ORDER BY first, second",
+            [model, list(paths)],
+        )
+        return [(one, two) for one, two in rows]
 
 
 def versions_of(
