@@ -81,6 +81,7 @@ def explained_by_overlay(
         if is_known and _is_shifted(shifts[inliers], distance):
             explained |= _repeated(query, image, pairs, zoom, room, distance)
             if explained[inliers].sum() >= SHARE_REPEATED * len(inliers):
+                explained[inliers] = True  # what repeats none that the detector found is no scene
                 break
     else:
         return None
@@ -94,7 +95,6 @@ def explained_by_overlay(
         agreement = likeness + EVENNESS_WEIGHT * evenness
         if agreement >= LIKENESS if rest >= LEAST_REST else evenness >= EVEN:
             return None
-    explained[inliers] = True
     return explained
 
 

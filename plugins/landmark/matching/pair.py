@@ -93,7 +93,7 @@ def verify_pairs(
             inliers = left[found.inliers]
             copies = are_copies(query, image, pairs[inliers])
             return Verification(inliers, found.transform, overlay, copies)
-        overlay += len(found.inliers)
+        overlay += int(explained[found.inliers].sum())
         left = left[~explained]
     return Verification(np.empty(0, np.intp), None, overlay)
 
