@@ -30,8 +30,9 @@ LEAST_INLIERS = 8
 # longest side): an affine transformation of two viewpoints brings hardly half of them there.
 SHARE, SAME_PLACE = 0.6, 0.008
 # Of a mark that is there again and again fewer: the detector leaves some out. So many features at a
-# place are looked at.
+# place are looked at; so much alike (cosine) are those of two marks, and no more evenly they lie.
 SHARE_REPEATED, NEAREST = 0.4, 4
+SAME_MARK, UNEVEN = 0.8, 0.3
 # Cosine from which on two features at the same place may both be the overlay's. What lies that near
 # to these (of the longest side) is no part of the rest: it shows some of the overlay.
 LIKE_OVERLAY, PART_OF_OVERLAY = 0.6, 0.03
@@ -80,7 +81,9 @@ def explained_by_overlay(
             break
         if is_known and _is_shifted(shifts[inliers], distance):
             explained |= _repeated(query, image, pairs, zoom, room, distance)
-            if explained[inliers].sum() >= SHARE_REPEATED * len(inliers):
+            if explained[inliers].sum() >= SHARE_REPEATED * len(inliers) or _are_marks(
+                query, image, pairs[inliers]
+            ):
                 explained[inliers] = True  # what repeats none that the detector found is no scene
                 break
     else:
@@ -166,6 +169,18 @@ def _repeated(
             here = _alike(image, query, pairs[:, 1], two[pairs[:, 1]] - shift, trees[0], distance)
             found |= there | here
     return found
+
+
+def _are_marks(query: Pictured, image: Pictured, matches: NDArray[np.intp]) -> bool:
+    """Whether most matches [i, 2] look like another of them, and all lie in a few cells."""
+    columns = (query, matches[:, 0]), (image, matches[:, 1])
+    for picture, features in columns:
+        rows = whole_numbers(picture.descriptors[features]).astype(np.float32)
+        cosines = rows @ rows.T / LEVELS**2  # whole numbers below 2**24: exact
+        np.fill_diagonal(cosines, -1)
+        if (cosines.max(axis=1) >= SAME_MARK).mean() < SHARE:
+            return False
+    return min(_evenness(*column) for column in columns) < UNEVEN
 
 
 def _alike(

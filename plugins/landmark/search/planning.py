@@ -177,7 +177,7 @@ def begin_searches(
                 )
             chosen = _choose_mode(table, mode, shortlist, others.images)
             # More than the result may list: what finds other images of the place.
-            wanted = TopK(top_k, min_inliers)
+            wanted = TopK(max(top_k, SEEDS), min_inliers)  # copies share a rank
             if by_graph and chosen == "shortlist":
                 wanted = TopK(max(top_k, SEEDS, shortlist), 0)  # as it was compared with these
             elif by_graph:
