@@ -32,7 +32,7 @@ SHARE, SAME_PLACE = 0.6, 0.008
 # Of a mark that is there again and again fewer: the detector leaves some out. So many features at a
 # place are looked at; so much alike (cosine) are those of two marks, and no more evenly they lie.
 SHARE_REPEATED, NEAREST = 0.4, 4
-SAME_MARK, UNEVEN = 0.8, 0.3
+SAME_MARK, UNEVEN = 0.75, 0.36
 # Cosine from which on two features at the same place may both be the overlay's. What lies that near
 # to these (of the longest side) is no part of the rest: it shows some of the overlay.
 LIKE_OVERLAY, PART_OF_OVERLAY = 0.6, 0.03
