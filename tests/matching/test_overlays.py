@@ -52,9 +52,11 @@ def at(drawn, place, zoom=1.0, seed=0):
 def found(query, image):
     """Inliers by one transformation alone, those that count, and those of an overlay."""
     pairs, verified = compare(query, image, PARAMETERS)
-    return len(agreeing(query, image, pairs, PARAMETERS).inliers), len(
-        verified.inliers
-    ), verified.overlay
+    return (
+        len(agreeing(query, image, pairs, PARAMETERS).inliers),
+        len(verified.inliers),
+        verified.overlay,
+    )
 
 
 @pytest.mark.parametrize(
@@ -106,7 +108,9 @@ def test_a_mark_in_rows_and_columns_that_matches_one_beside_it_does_not_count():
 def test_the_place_behind_an_overlay_is_still_found():
     locations, descriptors = scene(1, WIDE, 60)
     moved = (0.8 * locations + (40, 90), unit(descriptors + 0.02))
-    query = picture(WIDE, (locations, descriptors), scene(3, WIDE), at(mark(n=80), (500, 600), 1, 1))
+    query = picture(
+        WIDE, (locations, descriptors), scene(3, WIDE), at(mark(n=80), (500, 600), 1, 1)
+    )
     image = picture(WIDE, moved, scene(4, WIDE), at(mark(n=80), (500, 600), 1, 2))
     alone, inliers, overlay = found(query, image)
     assert alone >= 70 and 50 <= inliers <= 60 and overlay >= 70

@@ -22,8 +22,9 @@ from landmark.extraction.models import ModelConfig
 from landmark.matching.candidates import Candidates
 from landmark.matching.match_graph import EDGE_INLIERS
 from landmark.matching.match_kernel import MatchKernel
-from landmark.matching.pair import NOTHING, MatchingParameters, verify_pairs
+from landmark.matching.pair import MatchingParameters, verify_pairs
 from landmark.matching.putative import QueryDescriptors, putative_matches, whole_numbers
+from landmark.matching.verification import NOTHING
 from landmark.progress import Progress
 from landmark.settings import Settings
 from landmark.storage import edges

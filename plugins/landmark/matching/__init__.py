@@ -10,4 +10,5 @@ __all__ = [
     "pair",
     "putative",
     "ranking",
+    "verification",
 ]

@@ -2,9 +2,9 @@
 
 An overlay lies where its maker put it, whatever is behind: at the same place of both pictures,
 counted from a corner, a border or the centre, in pixels or in proportion to the picture. Pictures
-of one place agree so exactly only if one camera took them from one spot, or one is the other's copy;
-then all of the picture agrees. So inliers are an overlay's if they lie at the same place and the
-rest of the two pictures has nothing in common there (after Weyand, Tsai and Leibe, "Fixing WTFs:
+of one place agree so exactly only if one camera took them from one spot, or one is the other's
+copy; then all of the picture agrees. So inliers are an overlay's if they lie at the same place and
+the rest of the two pictures has nothing in common there (after Weyand, Tsai and Leibe, "Fixing WTFs:
 Detecting image matches caused by watermarks, timestamps, and frames in internet photos", WACV 2015,
 who look at where the inliers lie).
 
@@ -36,9 +36,9 @@ SAME_MARK, UNEVEN = 0.75, 0.36
 # Cosine from which on two features at the same place may both be the overlay's. What lies that near
 # to these (of the longest side) is no part of the rest: it shows some of the overlay.
 LIKE_OVERLAY, PART_OF_OVERLAY = 0.6, 0.03
-# How much more alike (mean cosine) the rest must be than chance makes it, and how evenly inliers
-# must lie over the picture's features, to be of one camera: fitted to fixed cameras by day and night
-# and to overlays that we drew (benchmarks.overlays). With less of a rest, only how evenly they lie.
+# How much more alike (mean cosine) the rest must be than by chance, with a tenth of how evenly the
+# inliers lie over the picture's features, to be of one camera: fitted to fixed cameras by day and
+# night and to overlays that we drew (benchmarks.overlays). With less of a rest, evenness alone.
 LIKENESS, EVENNESS_WEIGHT = 0.21, 0.1
 LEAST_REST, EVEN = 20, 0.5
 # So many inliers that lie so evenly are of one camera, or of a copy that may be cropped.
@@ -71,7 +71,8 @@ def explained_by_overlay(
     """
     if len(inliers) < LEAST_INLIERS:
         return None
-    one, two = query.locations[pairs[:, 0]] + 0.5, image.locations[pairs[:, 1]] + 0.5
+    one = query.locations[pairs[:, 0]].astype(np.float64) + 0.5
+    two = image.locations[pairs[:, 1]].astype(np.float64) + 0.5
     sizes = sizes_of(query, image)
     distance = SAME_PLACE * sizes[1].max()
     for zoom, is_known in _zooms(one[inliers], two[inliers], sizes):
@@ -104,7 +105,7 @@ def explained_by_overlay(
 def _zooms(
     one: NDArray[np.floating], two: NDArray[np.floating], sizes: NDArray[np.float64]
 ) -> Iterator[tuple[NDArray[np.float64], bool]]:
-    """How much larger (y, x) an overlay on both pictures can be on the second, and if that is known.
+    """How much larger (y, x) an overlay can be on the second picture, and if that is known.
 
     In proportion to the picture or one of its sides; of as many pixels; or as much as the matches
     [k, 2] are, when one of the pictures was resized afterwards.

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from landmark.matching.copies import are_copies
 from landmark.matching.overlays import explained_by_overlay
 from landmark.matching.putative import QueryDescriptors, putative_matches, whole_numbers
-from landmark.matching.verification import NOTHING, Verification, VerificationParameters, verify
+from landmark.matching.verification import Verification, VerificationParameters, verify
 
 #: Of DELF's own `match_images.py`.
 DELF_MAX_DISTANCE = 0.8

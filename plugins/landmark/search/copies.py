@@ -35,8 +35,4 @@ def grouped(database: Database, model: str, matches: Sequence[Match]) -> list[Ma
 
 def ungrouped(matches: Sequence[Match]) -> list[Match]:
     """Every match and every copy on its own, a copy after what it is a copy of."""
-    return [
-        one
-        for match in matches
-        for one in (match._replace(copies=()), *match.copies)
-    ]
+    return [one for match in matches for one in (match._replace(copies=()), *match.copies)]

@@ -134,7 +134,7 @@ class RunningSearch:
         return [image for image, path in self.around.paths.items() if path not in known]
 
     def listed(self, table: Table, top_k: int, min_inliers: int) -> list[Match]:
-        """What the result lists, best first, each with its copies and how many chance brings as far.
+        """What is listed, best first, each with its copies and how many chance brings as far.
 
         A shortlist holds nearly all that chance brings far: what is most alike. So it is of the
         table's size that this depends, not of the shortlist's.

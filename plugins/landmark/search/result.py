@@ -104,17 +104,14 @@ class SearchResult:
                     one.overlay,
                     match.image_path if one is not match else "query" if one.is_copy else "",
                 ]
-                lines.append(
-                    "\t".join(str(text).translate(CONTROL_CHARACTERS) for text in columns)
-                )
+                lines.append("\t".join(str(text).translate(CONTROL_CHARACTERS) for text in columns))
         return ("\n".join(lines) + "\n").encode()
 
     def to_json(self) -> bytes:
         """matches.json: the same, for programs."""
         fields = asdict(self)
         fields["matches"] = [
-            {"rank": rank, **_match_fields(match)}
-            for rank, match in enumerate(self.matches, 1)
+            {"rank": rank, **_match_fields(match)} for rank, match in enumerate(self.matches, 1)
         ]
         return json.dumps(fields, indent=1, ensure_ascii=False).encode()
 
