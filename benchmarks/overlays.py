@@ -4,8 +4,8 @@
         [--pairs N] [--keep FOLDER] [--json FILE]
 
 UNLIKE holds photographs that show nothing in common; each gets some of the kinds of
-`benchmarks.drawn_overlays`, and those that carry one kind are compared with each other. PLACES has a
-folder for each place; all photographs of one get the same kind. Verdicts are those of a table of
+`benchmarks.drawn_overlays`, and those that carry one kind are compared with each other. PLACES has
+a folder for each place; all photographs of one get the same kind. Verdicts are those of a table of
 as many images, by the model's own chance. `--keep` keeps the features: most of the time is theirs.
 """
 

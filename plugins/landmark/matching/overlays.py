@@ -4,9 +4,9 @@ An overlay lies where its maker put it, whatever is behind: at the same place of
 counted from a corner, a border or the centre, in pixels or in proportion to the picture. Pictures
 of one place agree so exactly only if one camera took them from one spot, or one is the other's
 copy; then all of the picture agrees. So inliers are an overlay's if they lie at the same place and
-the rest of the two pictures has nothing in common there (after Weyand, Tsai and Leibe, "Fixing WTFs:
-Detecting image matches caused by watermarks, timestamps, and frames in internet photos", WACV 2015,
-who look at where the inliers lie).
+the rest of the two pictures has nothing in common there (after Weyand, Tsai and Leibe, "Fixing
+WTFs: Detecting image matches caused by watermarks, timestamps, and frames in internet photos",
+WACV 2015, who look at where the inliers lie).
 
 The rest is asked by its features, matched or not: those at the same place of both pictures look
 alike where the scene is the same, by day and by night, and no more than any two where it is not.
