@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,11 +21,13 @@ WHITE, BLACK = (255, 255, 255), (0, 0, 0)
 OPAQUE, TRANSPARENT = 255, 120
 
 
-def _layer(draw: Callable[[ImageDraw.ImageDraw, int, int], None], pixels: Pixels) -> Pixels:
+def _drawn(
+    draw: Callable[[ImageDraw.ImageDraw, int, int, int], None], opacity: int, pixels: Pixels
+) -> Pixels:
     """The pixels [h, w, 3] below what `draw` puts on an empty layer of their width and height."""
     below = Image.fromarray(pixels).convert("RGBA")
     layer = Image.new("RGBA", below.size, (0, 0, 0, 0))
-    draw(ImageDraw.Draw(layer), *below.size)
+    draw(ImageDraw.Draw(layer), *below.size, opacity)
     return np.asarray(Image.alpha_composite(below, layer).convert("RGB"))
 
 
@@ -93,8 +96,8 @@ def frame(pen: ImageDraw.ImageDraw, width: int, height: int, opacity: int) -> No
         at = (step + 0.5) / 24
         for x, y in ((at, thick / 2), (at, 1 - thick / 2), (thick / 2, at), (1 - thick / 2, at)):
             rx, ry = (1 + step % 3) * width / 160, (1 + (step + 1) % 3) * height / 160
-            x, y = x * width, y * height
-            pen.polygon([(x - rx, y), (x, y - ry), (x + rx, y), (x, y + ry)], fill=gold)
+            cx, cy = x * width, y * height
+            pen.polygon([(cx - rx, cy), (cx, cy - ry), (cx + rx, cy), (cx, cy + ry)], fill=gold)
 
 
 def screenshot(pen: ImageDraw.ImageDraw, width: int, height: int, opacity: int) -> None:
@@ -111,19 +114,15 @@ def screenshot(pen: ImageDraw.ImageDraw, width: int, height: int, opacity: int) 
         pen.rectangle([x, 23 - 4 * bar, x + 5, 26], fill=white)
     grey: Ink = (60, 60, 70, 255)
     for number, word in enumerate(("Share", "Edit", "Info", "Delete")):
-        x = width * (number + 0.5) / 4
-        pen.ellipse([x - 42, height - 34, x - 26, height - 18], outline=grey, width=3)
-        pen.text((x - 20, height - 26), word, grey, large, anchor="lm")
+        centre = width * (number + 0.5) / 4
+        pen.ellipse([centre - 42, height - 34, centre - 26, height - 18], outline=grey, width=3)
+        pen.text((centre - 20, height - 26), word, grey, large, anchor="lm")
 
 
 _DRAWN = (watermark, caption, time_stamp, logo, grid, frame, screenshot)
 #: What draws each kind on the pixels of a photograph [h, w, 3], by its name.
 KINDS: dict[str, Callable[[Pixels], Pixels]] = {
-    f"{draw.__name__.replace('_', ' ')}, {name}": (
-        lambda pixels, draw=draw, opacity=opacity: _layer(
-            lambda pen, width, height: draw(pen, width, height, opacity), pixels
-        )
-    )
+    f"{draw.__name__.replace('_', ' ')}, {name}": partial(_drawn, draw, opacity)
     for draw in _DRAWN
     for name, opacity in (("opaque", OPAQUE), ("transparent", TRANSPARENT))
 }
