@@ -32,7 +32,9 @@ SHARE, SAME_PLACE = 0.6, 0.008
 # Of a mark that is there again and again fewer: the detector leaves some out. So many features at a
 # place are looked at; so much alike (cosine) are those of two marks, and no more evenly they lie.
 SHARE_REPEATED, NEAREST = 0.4, 4
-SAME_MARK, UNEVEN = 0.75, 0.36
+SAME_MARK, UNEVEN = 0.8, 0.3
+# Of the picture from its border on: where bars are.
+BAR = 0.15
 # Cosine from which on two features at the same place may both be the overlay's. What lies that near
 # to these (of the longest side) is no part of the rest: it shows some of the overlay.
 LIKE_OVERLAY, PART_OF_OVERLAY = 0.6, 0.03
@@ -77,13 +79,15 @@ def explained_by_overlay(
     distance = SAME_PLACE * sizes[1].max()
     for zoom, is_known in _zooms(one[inliers], two[inliers], sizes):
         shifts, room = two - zoom * one, sizes[1] - zoom * sizes[0]
-        explained = _anchored(shifts, room, distance, along=bool((zoom == 1).all()))
+        explained = _anchored(shifts, room, distance)
+        if (zoom == 1).all():
+            explained |= _in_a_bar(one, sizes[0], shifts, room, distance)
         if explained[inliers].sum() >= SHARE * len(inliers):
             break
         if is_known and _is_shifted(shifts[inliers], distance):
             explained |= _repeated(query, image, pairs, zoom, room, distance)
-            if explained[inliers].sum() >= SHARE_REPEATED * len(inliers) or _are_marks(
-                query, image, pairs[inliers]
+            if explained[inliers].sum() >= SHARE_REPEATED * len(inliers) or (
+                (zoom == 1).all() and _are_marks(query, image, pairs[inliers])
             ):
                 explained[inliers] = True  # what repeats none that the detector found is no scene
                 break
@@ -92,6 +96,8 @@ def explained_by_overlay(
     matches = pairs[inliers[explained[inliers]]]
     evenness = min(_evenness(query, matches[:, 0]), _evenness(image, matches[:, 1]))
     if len(matches) >= MANY_INLIERS and evenness >= MANY_EVEN:
+        return None
+    if not is_known and evenness >= UNEVEN:  # two views with the same in the middle
         return None
     if (np.abs(sizes[1] - sizes[1, 0] / sizes[0, 0] * sizes[0]) <= distance).all():
         # Of one shape, as the pictures of one camera are.
@@ -121,24 +127,36 @@ def _zooms(
 
 
 def _anchored(
-    shifts: NDArray[np.float64], room: NDArray[np.float64], distance: float, along: bool
+    shifts: NDArray[np.float64], room: NDArray[np.float64], distance: float
 ) -> NDArray[np.bool_]:
-    """Which shifts [k, 2] keep what they move at its distance from a corner, a border's middle or
-    the centre.
+    """Which shifts [k, 2] keep what they move where it is, counted from both axes' anchors.
+
+    A corner, the middle of a border, or the centre.
 
     Parameters
     ----------
     room : float64 array [2]
         How much larger (y, x) the second picture is than the first, zoomed.
-    along : bool
-        Or from one border alone: the words of a bar move apart as a picture gets wider.
     """
     anchors = room * np.array([[[0.0]], [[0.5]], [[1.0]]])
-    fixed = (np.abs(shifts - anchors) <= distance).any(axis=0)
-    if not along:
-        return fixed.all(axis=1)
+    return (np.abs(shifts - anchors) <= distance).any(axis=0).all(axis=1)
+
+
+def _in_a_bar(
+    one: NDArray[np.float64],
+    size: NDArray[np.float64],
+    shifts: NDArray[np.float64],
+    room: NDArray[np.float64],
+    distance: float,
+) -> NDArray[np.bool_]:
+    """Which locations [k, 2] near a border keep their distance from it when shifted.
+
+    The words of a bar move apart along it as a picture gets wider.
+    """
     within = (shifts >= np.minimum(room, 0) - distance) & (shifts <= np.maximum(room, 0) + distance)
-    return (fixed & within[:, ::-1]).any(axis=1)
+    first = (np.abs(shifts) <= distance) & (one <= BAR * size)
+    last = (np.abs(shifts - room) <= distance) & (one >= (1 - BAR) * size)
+    return ((first | last) & within[:, ::-1]).any(axis=1)
 
 
 def _is_shifted(shifts: NDArray[np.float64], distance: float) -> bool:
