@@ -156,7 +156,7 @@ def _in_a_bar(
     within = (shifts >= np.minimum(room, 0) - distance) & (shifts <= np.maximum(room, 0) + distance)
     first = (np.abs(shifts) <= distance) & (one <= BAR * size)
     last = (np.abs(shifts - room) <= distance) & (one >= (1 - BAR) * size)
-    return ((first | last) & within[:, ::-1]).any(axis=1)
+    return np.any((first | last) & within[:, ::-1], axis=1)
 
 
 def _is_shifted(shifts: NDArray[np.float64], distance: float) -> bool:
