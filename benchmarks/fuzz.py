@@ -214,7 +214,7 @@ RESULT = SearchResult(
     mode="exhaustive",
     parameters={"top_k": 100, "max_distance": 0.8},
     verdict="match",
-    matches=[Match(30, 60, "s3://b/1.jpg"), Match(13, 40, "s3://b/2.jpg")],
+    matches=[Match(30, 60, "s3://b/1.jpg", copies=(Match(13, 40, "s3://b/2.jpg"),))],
 )
 FEATURES = LocalFeatures(
     locations=np.ones((3, 2), np.float32),

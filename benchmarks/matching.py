@@ -116,7 +116,12 @@ def measure_matching(
 
 def _stored(features: LocalFeatures, path: str) -> StoredImage:
     return StoredImage(
-        path, features.side_px, features.locations, features.descriptors, features.scales
+        path,
+        features.width,
+        features.height,
+        features.locations,
+        features.descriptors,
+        features.scales,
     )
 
 

@@ -7,7 +7,7 @@ import json
 import pytest
 from PIL import Image
 
-from benchmarks import chance, extract, ingest, matching, search
+from benchmarks import chance, extract, ingest, matching, overlays, search
 from landmark.extraction.models import BUNDLED_MODEL
 
 
@@ -122,3 +122,31 @@ def test_chance_is_measured_on_photographs_of_different_folders(tmp_path, photog
     figures = json.loads(out.read_text())
     assert figures["pairs"] == 12 and figures["reached"]["18"] == 0
     assert sum(json.loads(into.read_text())["pairs_by_inliers"]) == 12
+
+
+def test_overlays_are_drawn_and_what_they_do_is_counted(tmp_path, photograph, monkeypatch):
+    monkeypatch.setenv("LANDMARK_MODEL", str(BUNDLED_MODEL))
+    kinds = ("logo, opaque", "caption, transparent")
+    monkeypatch.setattr(overlays, "KINDS", {kind: overlays.KINDS[kind] for kind in kinds})
+    monkeypatch.setattr(overlays, "KINDS_EACH", 2)
+    for place in range(4):
+        (tmp_path / "unlike").mkdir(exist_ok=True)
+        (tmp_path / "unlike" / f"{place}.jpg").write_bytes(photograph(place, side=320))
+    for place, view in ((5, 0), (5, 1), (6, 0), (6, 1)):
+        folder = tmp_path / "places" / str(place)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{view}.jpg").write_bytes(photograph(place, view, side=320))
+    out, keep = tmp_path / "figures.json", tmp_path / "keep"
+    arguments = [str(tmp_path / "unlike"), str(tmp_path / "places"), "--keep", str(keep)]
+    assert overlays.main([*arguments, "--json", str(out)]) == 0
+    figures = json.loads(out.read_text())
+    assert figures["photographs"] == 4 and figures["unlike"]["pairs"] == 12
+    assert figures["unlike"]["match_without"] > 0
+    assert figures["unlike"]["match_with"] < figures["unlike"]["match_without"]
+    assert set(figures["unlike"]["kinds"]) == set(kinds)
+    assert figures["places"]["pairs"] == 2 and 0 <= figures["places"]["kept"] <= 1
+    assert {folder.name for folder in keep.iterdir()} == {*kinds, overlays.PLAIN}
+    # From what was kept it is the same.
+    again = tmp_path / "again.json"
+    assert overlays.main([*arguments, "--json", str(again)]) == 0
+    assert json.loads(again.read_text())["unlike"]["kinds"] == figures["unlike"]["kinds"]

@@ -68,7 +68,7 @@ def test_another_place_is_not_listed_and_the_same_place_is(table, search, way):
     assert first.image_path == path(5, 1) and first.said_same and first.via == ()
     assert first.inliers < 12 and first.putative > 0
     assert not any(match.said_same for match in result.matches[1:])
-    assert "\tthe same place\n" in result.to_text().decode()
+    assert "\tthe same place\t" in result.to_text().decode()
     for correction in latest_corrections(table, 10):
         take_back(table, correction.number, "bob")
     assert search(**way).to_text() == before.to_text()
@@ -183,5 +183,5 @@ def test_a_chain_with_two_that_are_apart_is_none_whatever_lies_between():
 
 
 def test_a_said_pair_is_surer_than_any_measured():
-    chain = ranked([(0, 2, 900, 900), (1, 2, 3, 9, True)], [40, 41, 0])["c"].via
+    chain = ranked([(0, 2, 900, 900), (1, 2, 3, 9, False, True)], [40, 41, 0])["c"].via
     assert chain == (Step(41, "b"), Step(3, "c", True))

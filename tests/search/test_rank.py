@@ -189,7 +189,7 @@ def test_a_search_sees_the_table_as_it_was_when_it_began(
 
 def test_chunks_do_not_change_the_ranking(make_view, monkeypatch):
     images = [
-        StoredImage(f"s3://b/{place}", 600, view.locations, view.descriptors, view.scales)
+        StoredImage(f"s3://b/{place}", 600, 450, view.locations, view.descriptors, view.scales)
         for place in range(30)
         for view in [make_view(place % 2, place)]
     ]

@@ -23,7 +23,16 @@ RESULT = SearchResult(
     parameters={"top_k": 100, "min_inliers": 12},
     verdict="match",
     matches=[
-        Match(40, 90, "s3://b/ä b.jpg", (), 1.234e-06),
+        Match(
+            40,
+            90,
+            "s3://b/ä b.jpg",
+            (),
+            1.234e-06,
+            overlay=17,
+            is_copy=True,
+            copies=(Match(39, 88, "s3://b/copy\n.jpg", (), 2e-06),),
+        ),
         Match(13, 30, "s3://b/tab\tnewline\n100%.jpg", (), 0.25),
         Match(
             4, 21, "s3://b/far.jpg", (Step(40, "s3://b/ä b.jpg"), Step(35, "s3://b/far.jpg")), 123.4
@@ -43,15 +52,17 @@ def test_the_text_is_the_contract():
         "# parameters: top_k=100 min_inliers=12\n"
         "# chance: 300000 pairs of the model's photographs\n"
         "# verdict: match\n"
-        "# columns: rank, inliers, putative, image_path, expected, via, said\n"
-        "1\t40\t90\ts3://b/ä b.jpg\t1.234e-06\t\t\n"
-        "2\t13\t30\ts3://b/tab%09newline%0A100%.jpg\t0.25\t\t\n"
-        "3\t4\t21\ts3://b/far.jpg\t123.4\t40 s3://b/ä b.jpg 35\t\n"
+        "# columns: rank, inliers, putative, image_path, expected, via, said, overlay, copy_of\n"
+        "1\t40\t90\ts3://b/ä b.jpg\t1.234e-06\t\t\t17\tquery\n"
+        "1\t39\t88\ts3://b/copy%0A.jpg\t2e-06\t\t\t0\ts3://b/ä b.jpg\n"
+        "2\t13\t30\ts3://b/tab%09newline%0A100%.jpg\t0.25\t\t\t0\t\n"
+        "3\t4\t21\ts3://b/far.jpg\t123.4\t40 s3://b/ä b.jpg 35\t\t0\t\n"
     )
 
 
 def test_the_demo_reads_the_text():
-    paths = ["s3://b/ä b.jpg", "s3://b/tab%09newline%0A100%.jpg", "s3://b/far.jpg"]
+    paths = ["s3://b/ä b.jpg", "s3://b/copy%0A.jpg"]
+    paths += ["s3://b/tab%09newline%0A100%.jpg", "s3://b/far.jpg"]
     assert ranked_paths(RESULT.to_text().decode()) == paths
 
 
@@ -59,7 +70,7 @@ def test_no_match_is_a_header_alone():
     text = replace(RESULT, matches=[], verdict="no match").to_text().decode()
     assert text.splitlines()[-2:] == [
         "# verdict: no match",
-        "# columns: rank, inliers, putative, image_path, expected, via, said",
+        "# columns: rank, inliers, putative, image_path, expected, via, said, overlay, copy_of",
     ]
 
 
@@ -74,7 +85,23 @@ def test_the_json_is_the_same_and_comes_back():
         "expected": 0.25,
         "likeness": None,
         "said_same": False,
+        "overlay": 0,
+        "is_copy": False,
+        "copies": [],
     }
+    assert fields["matches"][0]["copies"] == [
+        {
+            "inliers": 39,
+            "putative": 88,
+            "image_path": "s3://b/copy\n.jpg",
+            "via": [],
+            "expected": 2e-06,
+            "likeness": None,
+            "said_same": False,
+            "overlay": 0,
+            "is_copy": False,
+        }
+    ]
     assert fields["matches"][2]["via"] == [
         {"inliers": 40, "image_path": "s3://b/ä b.jpg", "said_same": False},
         {"inliers": 35, "image_path": "s3://b/far.jpg", "said_same": False},
@@ -86,13 +113,13 @@ def test_what_people_have_said_stands_in_both():
     direct, _, far = RESULT.matches
     near, last = far.via
     matches = [
-        direct._replace(inliers=0, said_same=True),
+        direct._replace(inliers=0, said_same=True, overlay=0, is_copy=False, copies=()),
         far._replace(via=(near, last._replace(inliers=0, said_same=True))),
     ]
     said = replace(RESULT, matches=matches)
     assert said.to_text().decode().splitlines()[-2:] == [
-        "1\t0\t90\ts3://b/ä b.jpg\t1.234e-06\t\tthe same place",
-        "2\t4\t21\ts3://b/far.jpg\t123.4\t40 s3://b/ä b.jpg 0\tthe same place",
+        "1\t0\t90\ts3://b/ä b.jpg\t1.234e-06\t\tthe same place\t0\t",
+        "2\t4\t21\ts3://b/far.jpg\t123.4\t40 s3://b/ä b.jpg 0\tthe same place\t0\t",
     ]
     assert SearchResult.from_json(said.to_json()) == said
 
@@ -100,12 +127,23 @@ def test_what_people_have_said_stands_in_both():
 def test_a_result_of_before_there_were_chains_and_chance_is_read():
     fields = json.loads(RESULT.to_json())
     fields["matches"] = [{**fields["matches"][0]}]
-    for later in ("via", "expected", "likeness", "said_same"):
-        del fields["matches"][0][later]
+    for name in ("via", "expected", "likeness", "said_same", "overlay", "is_copy", "copies"):
+        del fields["matches"][0][name]
     del fields["chance"]
     before = SearchResult.from_json(json.dumps(fields).encode())
-    assert before.matches == [RESULT.matches[0]._replace(expected=None)] and before.chance == ""
-    assert "\ts3://b/ä b.jpg\t\t\t\n" in before.to_text().decode()
+    assert before.matches == [Match(40, 90, "s3://b/ä b.jpg")] and before.chance == ""
+    assert "\ts3://b/ä b.jpg\t\t\t\t0\t\n" in before.to_text().decode()
+
+
+@pytest.mark.parametrize(
+    "copies", [7, [7], [{"inliers": 1}], [{**Match(1, 1, "a")._asdict()}]], ids=str
+)
+def test_copies_that_no_search_gives_are_refused(copies):
+    """Of these the last has copies itself."""
+    fields = json.loads(RESULT.to_json())
+    fields["matches"][0]["copies"] = copies
+    with pytest.raises(ValueError, match="no result of a search"):
+        SearchResult.from_json(json.dumps(fields).encode())
 
 
 @pytest.mark.parametrize("via", [[{"inliers": 9, "image_path": "s3://b/a.jpg"}] * 1000, 7, [7]])

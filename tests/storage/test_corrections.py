@@ -139,13 +139,13 @@ def test_two_places_are_no_edge_and_one_place_is_the_surest(three):
     a, b, c = ids_of(three)
     say(three, B, A, False, "ada")
     say(three, C, A, True, "ada")
-    expected = [Edge(a, c, 0, 0, True)]
+    expected = [Edge(a, c, 0, 0, said_same=True)]
     assert edges_of(three, [a, b, c]) == expected
     assert edges_of(three, [c]) == expected and edges_of(three, [b]) == []
     assert expected[0].strength > 10_000
     assert edges(three) == [(A, B, 30, 60)]  # as measured
     say(three, A, B, True, "bob")
-    assert edges_of(three, [b]) == [Edge(a, b, 30, 60, True)]
+    assert edges_of(three, [b]) == [Edge(a, b, 30, 60, said_same=True)]
     for other in (B, C):
         undo(three, A, other, "ada")
     assert edges_of(three, [a, b, c]) == [Edge(a, b, 30, 60)]
@@ -172,7 +172,7 @@ def test_a_famous_image_keeps_what_people_say(three, monkeypatch):
     say(three, A, B, False, "ada")  # and it takes no other's place
     assert edges_of(three, [a]) == [Edge(a, c, 12, 60)]
     say(three, A, B, True, "ada")
-    assert edges_of(three, [a]) == [Edge(a, b, 30, 60, True), Edge(a, c, 12, 60)]
+    assert edges_of(three, [a]) == [Edge(a, b, 30, 60, said_same=True), Edge(a, c, 12, 60)]
 
 
 def test_of_a_photograph_indexed_or_not_what_was_said_is_found(three):
@@ -194,14 +194,17 @@ def test_a_changed_image_and_another_model_keep_them(three, make_view):
     say(three, A, C, True, "ada")
     save_image(three, A, MODEL, "2", make_view(1, 7))
     a, _, c = ids_of(three)
-    assert edges_of(three, [a]) == [Edge(a, c, 0, 0, True)]
+    assert edges_of(three, [a]) == [Edge(a, c, 0, 0, said_same=True)]
     for path in (C, A):
         save_image(three, path, "model-2", "1", make_view(1))
     rows = versions_of(three, "model-2", [A, C])
     first, second = sorted(number for number, _ in rows.values())
-    assert edges_of(three, [first, a]) == [Edge(a, c, 0, 0, True), Edge(first, second, 0, 0, True)]
+    assert edges_of(three, [first, a]) == [
+        Edge(a, c, 0, 0, said_same=True),
+        Edge(first, second, 0, 0, said_same=True),
+    ]
     remove_model(three, MODEL)
-    assert edges_of(three, [first]) == [Edge(first, second, 0, 0, True)]
+    assert edges_of(three, [first]) == [Edge(first, second, 0, 0, said_same=True)]
 
 
 def test_an_image_that_goes_and_comes_back_keeps_them(three, make_view):
@@ -212,7 +215,7 @@ def test_an_image_that_goes_and_comes_back_keeps_them(three, make_view):
     assert len(standing_among(three, [A, C])) == 1
     save_image(three, C, MODEL, "3", make_view(1, 2))
     *_, c = ids_of(three)
-    assert Edge(a, c, 0, 0, True) in edges_of(three, [a])
+    assert Edge(a, c, 0, 0, said_same=True) in edges_of(three, [a])
 
 
 # ---- who may -----------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from landmark.storage.edges import (
     EDGES_PER_IMAGE,
     Count,
     Edge,
+    copies_among,
     edges_of,
     graph_counts,
     paths_of,
@@ -52,6 +53,18 @@ def test_they_are_counted_or_where_there_are_many_estimated(three, make_view):
     with database.connect() as connection:
         connection.execute("ANALYZE landmark_matches, landmark_unlinked")
     assert graph_counts(database, MODEL, 1) == (Count(2, False), Count(2, False))
+
+
+def test_copies_are_told_among_those_that_are_asked(three):
+    database, (a, b, c), versions = three
+    found = [Edge(a, b, 60, 60, True), Edge(a, c, 30, 60), Edge(b, c, 50, 60, True)]
+    save_edges(database, found, versions)
+    assert edges_of(database, [a, b, c]) == found
+    assert copies_among(database, MODEL, [C, A, B]) == [(A, B), (B, C)]
+    assert copies_among(database, MODEL, [A, C]) == copies_among(database, MODEL, []) == []
+    assert copies_among(database, "model-2", [A, B]) == []
+    save_edges(database, [Edge(a, b, 30, 60)], versions)
+    assert copies_among(database, MODEL, [A, B]) == []
 
 
 def test_a_pair_that_is_compared_again_is_replaced(three):

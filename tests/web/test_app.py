@@ -189,7 +189,7 @@ def test_a_malformed_list_is_the_error_of_that_run_alone(site, read_run):
 def found(site, read_run, photograph, make_view):
     """Writes a run that found b.jpg itself, and far.jpg by way of photographs; returns its id."""
 
-    def write(*between, parameters=None):
+    def write(*between, parameters=None, copies=0):
         folder, query = site.base + "results/found/", site.base + "queries/a.jpg"
         images = [f"{site.base}images/{name}.jpg" for name in ("b", "far")]
         for number, path in enumerate([query, *images, *between]):
@@ -200,6 +200,12 @@ def found(site, read_run, photograph, make_view):
         write_query(site.landmark.s3, folder, make_view(1))
         steps = [Step(41 - number, path) for number, path in enumerate([*between, images[1]])]
         matches = [Match(57, 80, images[0], expected=0.0001), Match(4, 21, images[1], tuple(steps))]
+        if copies:
+            names = [f"{site.base}images/<i>copy-{number}.jpg" for number in range(copies)]
+            for number, path in enumerate(names, 9):
+                site.put(path, photograph(number))
+            others = tuple(Match(50, 70, path, expected=0.001) for path in names)
+            matches[0] = matches[0]._replace(copies=others, is_copy=True, overlay=1234)
         result = SearchResult(
             query=query,
             model="model-1",
@@ -254,6 +260,30 @@ def test_a_match_by_way_of_others_says_so(site, found):
     assert "By way of" not in words(direct)
     assert "0.0001 expected by chance" in words(direct)
     assert 'title="0.0001 expected by chance"' in page.text
+
+
+def test_copies_stand_with_what_they_are_copies_of_and_overlays_are_told(site, found):
+    run = found(copies=3)
+    page, pair, other = get(
+        site, *(f"/searches/{run}{part}" for part in ("", "/pairs/1", "/pairs/2"))
+    )
+    assert "and 3 copies <i>copy-0.jpg 50 inliers" in words(page) and "Ranked 2 of 3" in words(page)
+    assert "a copy of the query" in words(page) and "A copy of the query" in words(pair)
+    assert "1234 more by an overlay do not count" in words(page)
+    assert "1234 more agree because of an overlay" in words(pair)
+    assert f"Copy {site.base}images/<i>copy-2.jpg 50 inliers with the query" in words(pair)
+    assert "<i>" not in page.text + pair.text and "Copy" not in words(other)
+    links = [
+        [link.replace("&amp;", "&") for link in re.findall(r'href="([^"]*/copies/[^"]*)"', text)]
+        for text in (page.text, pair.text)
+    ]
+    assert links[0] == links[1] and len(links[0]) == 3
+    answers = get(site, *links[0])
+    assert [answer.headers["content-type"] for answer in answers] == ["image/jpeg"] * 3
+    assert len({answer.content for answer in answers}) == 3
+    for gone in ("0", "4"):
+        assert get(site, f"/searches/{run}/images/1/copies/{gone}")[0].status_code == 404
+    assert get(site, f"/searches/{run}/images/2/copies/1")[0].status_code == 404
 
 
 def test_a_chain_is_drawn_pair_by_pair(site, found):

@@ -25,6 +25,7 @@ from landmark.matching.pair import MatchingParameters
 from landmark.matching.ranking import Match
 from landmark.progress import Progress
 from landmark.search.comparison import Query, rank_images
+from landmark.search.copies import ungrouped
 from landmark.search.rank import rank_table
 from landmark.storage.database import Database
 from landmark.storage.images import find_image, save_image
@@ -176,7 +177,7 @@ def search_folder(
             logger.warning("%s: %s", query.image, result)
             found[query.image] = []
             continue
-        found[query.image], table.chance = result.matches, result.chance
+        found[query.image], table.chance = ungrouped(result.matches), result.chance
     return found
 
 

@@ -24,6 +24,7 @@ from landmark.matching.match_graph import EDGE_INLIERS
 from landmark.matching.match_kernel import MatchKernel
 from landmark.matching.pair import MatchingParameters, verify_pairs
 from landmark.matching.putative import QueryDescriptors, putative_matches, whole_numbers
+from landmark.matching.verification import NOTHING
 from landmark.progress import Progress
 from landmark.settings import Settings
 from landmark.storage import edges
@@ -252,14 +253,15 @@ def compare_pair(
     least: int = EDGE_INLIERS,
 ) -> edges.Edge:
     """Compare two images; fewer inliers than `least` are not counted."""
-    inliers, pairs = 0, np.empty((0, 2), np.intp)
+    found, pairs = NOTHING, np.empty((0, 2), np.intp)
     try:
         pairs = putative_matches(first.descriptors, second.rows, parameters.max_distance)
         if len(pairs) >= least:
-            inliers = len(verify_pairs(first.image, second.image, pairs, parameters).inliers)
+            found = verify_pairs(first.image, second.image, pairs, parameters)
     except Exception as error:  # of these two alone, whatever it is: the others are linked
         logger.warning(
             "%s and %s cannot be compared: %r",
             first.image.image_path, second.image.image_path, error,
         )  # fmt: skip
-    return edges.Edge(first.image.id, second.image.id, inliers, len(pairs))
+    ends = first.image.id, second.image.id
+    return edges.Edge(*ends, len(found.inliers), len(pairs), found.is_copy)

@@ -11,4 +11,5 @@ __all__ = [
     "pair",
     "putative",
     "ranking",
+    "verification",
 ]

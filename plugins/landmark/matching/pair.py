@@ -8,11 +8,15 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from landmark.matching.copies import are_copies
+from landmark.matching.overlays import explained_by_overlay
 from landmark.matching.putative import QueryDescriptors, putative_matches, whole_numbers
 from landmark.matching.verification import Verification, VerificationParameters, verify
 
 #: Of DELF's own `match_images.py`.
 DELF_MAX_DISTANCE = 0.8
+# A picture has a caption and a logo, hardly more.
+MOST_OVERLAYS = 3
 
 
 class ImageFeatures(Protocol):
@@ -29,6 +33,14 @@ class ImageFeatures(Protocol):
     @property
     def scales(self) -> NDArray[np.float32]:
         """As of `LocalFeatures`, [n]."""
+
+    @property
+    def width(self) -> int:
+        """Of the original image, px."""
+
+    @property
+    def height(self) -> int:
+        """Of the original image, px."""
 
     @property
     def side_px(self) -> int:
@@ -68,7 +80,31 @@ def verify_pairs(
     pairs: NDArray[np.intp],
     parameters: MatchingParameters,
 ) -> Verification:
-    """Which of the putative matches [k, 2] (query, image) of two images are inliers."""
+    """Which of the putative matches [k, 2] (query, image) of two images are inliers.
+
+    What an overlay explains is none: without it, the rest is verified anew. Here for all who ask:
+    searches, the match graph, and what chance gives.
+    """
+    left, overlay = np.arange(len(pairs)), 0
+    for _ in range(MOST_OVERLAYS):
+        found = agreeing(query, image, pairs[left], parameters)
+        explained = explained_by_overlay(query, image, pairs[left], found.inliers)
+        if explained is None:
+            inliers = left[found.inliers]
+            copies = are_copies(query, image, pairs[inliers])
+            return Verification(inliers, found.transform, overlay, copies)
+        overlay += int(explained[found.inliers].sum())
+        left = left[~explained]
+    return Verification(np.empty(0, np.intp), None, overlay)
+
+
+def agreeing(
+    query: ImageFeatures,
+    image: ImageFeatures,
+    pairs: NDArray[np.intp],
+    parameters: MatchingParameters,
+) -> Verification:
+    """Which of the putative matches [k, 2] agree with one transformation, overlays or not."""
     return verify(
         query.locations[pairs[:, 0]],
         image.locations[pairs[:, 1]],

@@ -57,6 +57,13 @@ class Match(NamedTuple):
         where nothing describes the image or the query.
     said_same : bool
         Whether people say that the image shows the query's place, whatever the inliers.
+    overlay : int
+        How many more putative matches agree because of an overlay on both images: a watermark, a
+        caption, a frame. They are no inliers.
+    is_copy : bool
+        Whether the image is a copy of the query: resized, compressed anew, cropped a little.
+    copies : tuple of Match
+        Other images that are copies of this one.
     """
 
     inliers: int
@@ -66,6 +73,9 @@ class Match(NamedTuple):
     expected: float | None = None
     likeness: float | None = None
     said_same: bool = False
+    overlay: int = 0
+    is_copy: bool = False
+    copies: tuple[Match, ...] = ()
 
     @property
     def rank_key(self) -> tuple[bool, int, int, str]:

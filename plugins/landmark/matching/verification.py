@@ -66,10 +66,17 @@ class Verification:
         Ascending indices into the putative matches; empty if nothing agrees.
     transform : float64 array [2, 3] or None
         Maps (y, x, 1) of the query image to (y, x) of the other image, px.
+    overlay : int
+        How many agree with another transformation, of an overlay on both images; they are no
+        inliers.
+    is_copy : bool
+        Whether the two images are copies of one photograph.
     """
 
     inliers: NDArray[np.intp]
     transform: NDArray[np.float64] | None
+    overlay: int = 0
+    is_copy: bool = False
 
 
 NOTHING = Verification(np.empty(0, np.intp), None)

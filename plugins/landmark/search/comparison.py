@@ -102,8 +102,12 @@ def rank_images(
                 if not best[number].can_enter(at_best):
                     break
                 verified[number] += 1
-                inliers = verify_pairs(query.features, image, pairs, parameters).inliers
-                best[number].add(at_best._replace(inliers=len(inliers)))
+                found = verify_pairs(query.features, image, pairs, parameters)
+                best[number].add(
+                    at_best._replace(
+                        inliers=len(found.inliers), overlay=found.overlay, is_copy=found.is_copy
+                    )
+                )
     return [
         Ranking(top.matches, *counts) for top, *counts in zip(best, compared, verified, strict=True)
     ]

@@ -118,7 +118,8 @@ def own_edges(
     edges = []
     for match in sure:
         other, _ = rows[match.image_path]
-        edges.append(Edge(min(own, other), max(own, other), match.inliers, match.putative))
+        ends = min(own, other), max(own, other)
+        edges.append(Edge(*ends, match.inliers, match.putative, match.is_copy))
     return edges, dict(rows.values())
 
 

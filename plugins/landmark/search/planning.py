@@ -13,6 +13,7 @@ from landmark.matching.chance import ChanceFigures, ChanceHistogram, chance_figu
 from landmark.matching.match_graph import EDGE_INLIERS
 from landmark.matching.ranking import MIN_INLIERS, Match, TopK
 from landmark.search.comparison import Query
+from landmark.search.copies import grouped
 from landmark.search.likeness import likeness
 from landmark.search.neighbourhood import SEEDS, Neighbourhood, neighbourhood, rank_by_graph
 from landmark.search.shortlist import CANDIDATES, EXPANDED_BY, Shortlist
@@ -144,7 +145,7 @@ class RunningSearch:
         return [image for image, path in self.around.paths.items() if path not in known]
 
     def listed(self, table: Table, top_k: int, min_inliers: int) -> list[Match]:
-        """What the result lists, best first, each with how many chance brings as far.
+        """What is listed, best first, each with its copies and how many chance brings as far.
 
         A shortlist holds nearly all that chance brings far: what is most alike. So it is of the
         table's size that this depends, not of the shortlist's.
@@ -156,14 +157,16 @@ class RunningSearch:
         images = self.compared
         if self.mode == "shortlist":
             images = max(images, table.images - self.is_indexed)
-        found = found[:top_k]
         alike: dict[str, float] = {}
         if table.aggregations:
             paths = [match.image_path for match in found]
             alike = likeness(
                 table.database, table.model, table.aggregations[0], self.query.features, paths
             )
-        return [table.chance.judged(match, images, alike.get(match.image_path)) for match in found]
+        judged = [
+            table.chance.judged(match, images, alike.get(match.image_path)) for match in found
+        ]
+        return grouped(table.database, table.model, judged)[:top_k]
 
 
 def begin_searches(
@@ -195,7 +198,7 @@ def begin_searches(
                 )
             chosen = _choose_mode(table, mode, shortlist, others.images)
             # More than the result may list: what finds other images of the place.
-            wanted = TopK(top_k, min_inliers)
+            wanted = TopK(max(top_k, SEEDS), min_inliers)  # copies share a rank
             if by_graph and chosen == "shortlist":
                 wanted = TopK(max(top_k, SEEDS, shortlist), 0)  # as it was compared with these
             elif by_graph:

@@ -19,6 +19,7 @@ from landmark.matching.ranking import MIN_INLIERS, verdict
 from landmark.progress import Progress
 from landmark.search import fanout
 from landmark.search.comparison import Query
+from landmark.search.copies import ungrouped
 from landmark.search.neighbourhood import own_edges
 from landmark.search.planning import RunningSearch, Table, begin_searches, group_queries
 from landmark.search.result import SearchResult, read_query
@@ -170,7 +171,7 @@ def rank_table(
                     "max_distance": parameters.max_distance,
                     **asdict(parameters.verification),
                 },
-                verdict=verdict(matches),
+                verdict=verdict(ungrouped(matches)),
                 matches=matches,
                 chance=figures.source,
             )

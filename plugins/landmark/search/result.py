@@ -29,7 +29,9 @@ CONTACT_SHEET = "contact-sheet.jpg"
 # Of images, in `via`; the match graph is followed over a few.
 LONGEST_CHAIN = 16
 # Of matches.txt.
-COLUMNS = ("rank", "inliers", "putative", "image_path", "expected", "via", "said")
+COLUMNS = (
+    "rank", "inliers", "putative", "image_path", "expected", "via", "said", "overlay", "copy_of",
+)  # fmt: skip
 # What is written of it where people have said so, of a pair or of a chain's.
 SAME_PLACE = "the same place"
 # A path must not break the columns; a percent sign alone is left as it is.
@@ -73,7 +75,10 @@ class SearchResult:
     chance: str = ""
 
     def to_text(self) -> bytes:
-        """matches.txt: a header, then a line of `COLUMNS` for each match, separated by tabs."""
+        """matches.txt: a header, then a line of `COLUMNS` for each match, separated by tabs.
+
+        Copies of a match follow it, with its rank.
+        """
         parameters = " ".join(f"{name}={value}" for name, value in self.parameters.items())
         header = {
             "query": self.query.translate(CONTROL_CHARACTERS),
@@ -88,21 +93,27 @@ class SearchResult:
         lines = [f"# {key}: {value}" for key, value in header.items()]
         lines.append("# columns: " + ", ".join(COLUMNS))
         for rank, match in enumerate(self.matches, 1):
-            expected = "" if match.expected is None else f"{match.expected:.4g}"
-            is_said = match.said_same or any(step.said_same for step in match.via)
-            columns = [
-                rank, match.inliers, match.putative, match.image_path, expected, chain_text(match),
-                SAME_PLACE if is_said else "",
-            ]  # fmt: skip
-            lines.append("\t".join(str(text).translate(CONTROL_CHARACTERS) for text in columns))
+            for one in (match, *match.copies):
+                is_said = one.said_same or any(step.said_same for step in one.via)
+                columns = [
+                    rank,
+                    one.inliers,
+                    one.putative,
+                    one.image_path,
+                    "" if one.expected is None else f"{one.expected:.4g}",
+                    chain_text(one),
+                    SAME_PLACE if is_said else "",
+                    one.overlay,
+                    match.image_path if one is not match else "query" if one.is_copy else "",
+                ]
+                lines.append("\t".join(str(text).translate(CONTROL_CHARACTERS) for text in columns))
         return ("\n".join(lines) + "\n").encode()
 
     def to_json(self) -> bytes:
         """matches.json: the same, for programs."""
         fields = asdict(self)
         fields["matches"] = [
-            {"rank": rank, **match._asdict(), "via": [step._asdict() for step in match.via]}
-            for rank, match in enumerate(self.matches, 1)
+            {"rank": rank, **_match_fields(match)} for rank, match in enumerate(self.matches, 1)
         ]
         return json.dumps(fields, indent=1, ensure_ascii=False).encode()
 
@@ -118,19 +129,35 @@ class SearchResult:
         fields = from_json(data)
         if not isinstance(fields, dict) or not isinstance(fields.get("matches"), list):
             raise ValueError("no result of a search")
-        names = {*Match._fields, "rank"}
-        later = Match._field_defaults.keys()  # results of before have no chains, no figures...
         for match in fields["matches"]:
-            if not isinstance(match, dict) or match.keys() | later != names:
-                raise ValueError("no result of a search")
-            via = match.get("via", [])
-            if not isinstance(via, list) or len(via) > LONGEST_CHAIN:  # each would be drawn
-                raise ValueError("a chain that no search gives")
+            _check_match(match, {*Match._fields, "rank"})
+            for copy in match.get("copies", []):
+                _check_match(copy, {*Match._fields} - {"copies"})
             del match["rank"]
         return _RESULT.validate_python(fields)
 
 
 _RESULT = TypeAdapter(SearchResult)
+
+
+def _match_fields(match: Match) -> dict[str, Any]:
+    fields = {**match._asdict(), "via": [step._asdict() for step in match.via]}
+    fields["copies"] = [_match_fields(copy) for copy in match.copies]
+    for copy in fields["copies"]:
+        del copy["copies"]  # it has none
+    return fields
+
+
+def _check_match(match: Any, names: set[str]) -> None:
+    """`ValueError` if it is no match of a result, with fields of these names."""
+    later = Match._field_defaults.keys() & names  # results of before have not all of these
+    if not isinstance(match, dict) or match.keys() | later != names:
+        raise ValueError("no result of a search")
+    via, copies = match.get("via", []), match.get("copies", [])
+    if not isinstance(via, list) or len(via) > LONGEST_CHAIN:  # each would be drawn
+        raise ValueError("a chain that no search gives")
+    if not isinstance(copies, list):
+        raise ValueError("no result of a search")
 
 
 def chain_text(match: Match) -> str:

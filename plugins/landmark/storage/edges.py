@@ -30,6 +30,8 @@ class Edge(NamedTuple):
     first, second : int
         Ids of their rows, the smaller first.
     inliers, putative : int
+    is_copy : bool
+        Whether they are copies of one photograph.
     said_same : bool
         Whether people say that they show one place, whatever was measured.
     """
@@ -38,6 +40,7 @@ class Edge(NamedTuple):
     second: int
     inliers: int
     putative: int
+    is_copy: bool = False
     said_same: bool = False
 
     @property
@@ -156,11 +159,11 @@ def save_edges(
         same = {number for number, version in rows if versions.get(number) == version}
         kept = [edge for edge in found if {edge.first, edge.second} <= same]
         connection.execute(
-            "INSERT INTO landmark_matches (first, second, inliers, putative)"
-            " SELECT * FROM unnest(%b::bigint[], %b::bigint[], %b::integer[], %b::integer[])"
-            " ON CONFLICT (first, second) DO UPDATE"
-            " SET inliers = excluded.inliers, putative = excluded.putative",
-            [[edge[column] for edge in kept] for column in range(4)],
+            "INSERT INTO landmark_matches (first, second, inliers, putative, is_copy)"
+            " SELECT * FROM unnest(%b::bigint[], %b::bigint[], %b::integer[], %b::integer[],"
+            "  %b::boolean[]) ON CONFLICT (first, second) DO UPDATE SET"
+            " inliers = excluded.inliers, putative = excluded.putative, is_copy = excluded.is_copy",
+            [[edge[column] for edge in kept] for column in range(5)],
         )
         connection.execute(
             "DELETE FROM landmark_unlinked WHERE image = ANY(%s)",
@@ -179,18 +182,33 @@ def edges_of(database: Database, ids: Sequence[int]) -> list[Edge]:
             sql.SQL(
                 "WITH said AS MATERIALIZED ({said})"
                 " SELECT edge.* FROM unnest(%(ids)s::bigint[]) AS image,"
-                " LATERAL (SELECT first, second, inliers, putative, false FROM"
+                " LATERAL (SELECT first, second, inliers, putative, is_copy, false FROM"
                 "   (SELECT * FROM landmark_matches WHERE first = image"
                 "    UNION ALL SELECT * FROM landmark_matches WHERE second = image) AS either"
                 "  WHERE (first, second) NOT IN (SELECT first, second FROM said)"
                 "  ORDER BY inliers DESC, first, second LIMIT %(most)s) AS edge"
-                " UNION SELECT first, second, coalesce(inliers, 0), coalesce(putative, 0), true"
+                " UNION SELECT first, second, coalesce(inliers, 0), coalesce(putative, 0),"
+                "  coalesce(is_copy, false), true"
                 "  FROM said LEFT JOIN landmark_matches USING (first, second) WHERE is_same"
                 " ORDER BY first, second"
             ).format(said=sql.SQL(SAID_PAIRS)),
             {"ids": list(ids), "most": EDGES_PER_IMAGE},
         )
         return [Edge(*row) for row in rows]
+
+
+def copies_among(database: Database, model: str, paths: Sequence[str]) -> list[tuple[str, str]]:
+    """Which of some images of a model are copies of one photograph: pairs of paths, in order."""
+    with database.connect() as connection:
+        rows = connection.execute(
+            "WITH listed AS MATERIALIZED (SELECT id, image_path FROM landmarks"
+            "  WHERE model = %s AND image_path = ANY(%s))"
+            " SELECT one.image_path, two.image_path FROM listed AS one"
+            " JOIN landmark_matches ON first = one.id JOIN listed AS two ON second = two.id"
+            " WHERE is_copy ORDER BY first, second",
+            [model, list(paths)],
+        )
+        return [(one, two) for one, two in rows]
 
 
 def versions_of(

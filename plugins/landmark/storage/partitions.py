@@ -22,7 +22,7 @@ from landmark.storage.database import Database
 from landmark.storage.row_cache import RowCache
 
 # Of what `read_partition` selects.
-ROW_TYPES = ("int8", "text", "timestamptz", "text", "int4", "int4", "bytea", "bytea", "bytea")
+ROW_TYPES = ("int8", "text", "timestamptz", "text", *["int4"] * 3, *["bytea"] * 3)
 # What Python adds to a row's arrays: their objects, its path, its place in a cache.
 ROW_OVERHEAD_BYTES = 1500
 
@@ -51,8 +51,8 @@ class StoredImage(NamedTuple):
     Parameters
     ----------
     image_path : str
-    side_px : int
-        The original image's longest side.
+    width, height : int
+        Size of the original image in pixels.
     locations : float32 array [n, 2]
         (y, x) px in the original image.
     descriptors : float16 array [n, d]
@@ -65,12 +65,18 @@ class StoredImage(NamedTuple):
     """
 
     image_path: str
-    side_px: int
+    width: int
+    height: int
     locations: NDArray[np.float32]
     descriptors: NDArray[np.float16]
     scales: NDArray[np.float32]
     id: int = 0
     indexed_at: datetime = datetime.min
+
+    @property
+    def side_px(self) -> int:
+        """The original image's longest side."""
+        return max(self.width, self.height)
 
 
 def list_partitions(database: Database, model: str, images: int) -> list[Partition]:
@@ -136,7 +142,7 @@ def read_partition(
         # A COPY streams as a cursor does, at half the cost.
         cursor = connection.cursor()
         with cursor.copy(
-            "COPY (SELECT id, xmin::text, indexed_at, image_path, greatest(width, height),"  # noqa: S608
+            "COPY (SELECT id, xmin::text, indexed_at, image_path, width, height,"  # noqa: S608
             " n_features, locations, descriptors, scales FROM landmarks"
             f" WHERE model = %s AND {where} ORDER BY id)"
             " TO STDOUT (FORMAT BINARY)",
@@ -165,12 +171,13 @@ def _read_images(
     cache: RowCache | None,
 ) -> Iterator[tuple[int, StoredImage]]:
     """The images of rows by their ids, without damaged ones; the cache is offered each."""
-    for number, xmin, indexed_at, path, side, n, locations, descriptors, scales in rows:
+    for number, xmin, indexed_at, path, width, height, n, locations, descriptors, scales in rows:
         try:
-            check_size(side)
+            check_size(width, height)
             image = StoredImage(
                 path,
-                side,
+                width,
+                height,
                 as_array(locations, "<f4", n, 2),
                 as_array(descriptors, "<f2", n, dimensions),
                 as_scales(scales, n),

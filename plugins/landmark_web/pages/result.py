@@ -115,6 +115,29 @@ def _step(one: Asked, rank: int, step: int) -> str:
     return path
 
 
+@router.get("/images/{rank}/copies/{number}")
+async def copy_image(
+    request: Request,
+    user: GetUserDep,
+    one: OneSearch,
+    rank: int,
+    number: int,
+    size: Literal["small", "large"] = "small",
+) -> Response:
+    """A photograph that is a copy of a match, by its number from 1 on."""
+    path = await LOOKING.run(user, _copy, one, rank, number)
+    return await responses.picture(request, user, path, size)
+
+
+def _copy(one: Asked, rank: int, number: int) -> str:
+    copies = match_of(one, rank).copies
+    if not 1 <= number <= len(copies):
+        raise HTTPException(404, f"The match has {len(copies)} copies; there is no {number}.")
+    path = copies[number - 1].image_path
+    responses.check_shown(path)
+    return path
+
+
 @router.get("/contact-sheet.jpg")
 async def contact_sheet(request: Request, user: GetUserDep, one: OneSearch) -> Response:
     """The contact sheet that the DAG has drawn."""
