@@ -21,7 +21,6 @@ from dataclasses import dataclass
 from itertools import accumulate, zip_longest
 
 import numpy as np
-from scipy.special import betaincinv
 
 CONFIDENCE = 0.95
 # The tail begins where so many pairs are left, and no earlier than at this share of all: the bulk
@@ -111,6 +110,9 @@ class ChanceHistogram:
 
 def _largest_share(count: int, pairs: int) -> float:
     """Of pairs, if `count` of so many were seen."""
+    # Not above: the import takes longer than extracting an image, which imports this module too.
+    from scipy.special import betaincinv
+
     return float(betaincinv(count + 1, pairs - count, CONFIDENCE)) if count < pairs else 1.0
 
 
@@ -119,4 +121,6 @@ def _largest_ratio(ended: int, went_on: int) -> float:
 
     Most likely is `went_on / (went_on + ended)`.
     """
+    from scipy.special import betaincinv
+
     return 1 - float(betaincinv(ended, went_on + 1, 1 - CONFIDENCE)) if ended else 1.0
