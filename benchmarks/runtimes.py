@@ -24,7 +24,7 @@ from landmark.extraction.decoding import decode_image
 from landmark.extraction.extractor import load_extractor
 from landmark.extraction.models import LITERT, TENSORFLOW, ModelConfig
 
-ROUNDS = 5
+ROUNDS = 3
 
 
 def measure_runtimes(model: ModelConfig, files: Sequence[Path]) -> dict[str, Any]:

@@ -305,8 +305,10 @@ def test_a_model_is_loaded_once_a_process(hub_model, monkeypatch):
     assert extractors[0].model == model
 
 
-@pytest.mark.parametrize("threads", [1, 2, 8])
-@pytest.mark.parametrize("runtime", [LITERT, TENSORFLOW])
+@pytest.mark.parametrize(
+    ("runtime", "threads"),
+    [(LITERT, 1), (LITERT, 2), (LITERT, 8), (TENSORFLOW, 1), (TENSORFLOW, 8)],
+)
 def test_features_are_the_same_bytes_by_any_number_of_threads(bundled_model, runtime, threads):
     model = replace(bundled_model, runtime=runtime)
     code = (
@@ -326,7 +328,7 @@ def test_features_are_the_same_bytes_by_any_number_of_threads(bundled_model, run
         input=pickle.dumps((model, threads, data)),
         stdout=subprocess.PIPE,
         check=True,
-        timeout=120,
+        timeout=250,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )
     by_threads, alone = pickle.loads(ran.stdout), load_extractor(model).extract(data, "x")
