@@ -89,6 +89,7 @@ def measure_runtimes(model: ModelConfig, files: Sequence[Path]) -> dict[str, Any
             of_tensorflow, of_litert, lambda of: of["first_answer"]["all"]
         ),
         "images": len(files),
+        "rounds": ROUNDS,
         "image_scales": list(model.image_scales),
         "max_image_size_px": model.max_image_size_px,
         **figures,
