@@ -1,6 +1,6 @@
-"""What it costs to extract features, beside DELF's network, in one run.
+"""What it costs to extract features, beside DELF's network; and either runtime of the model.
 
-python -m benchmarks.extract [--images DIR] [--json FILE]
+python -m benchmarks.extract [--images DIR] [--json FILE] [--runtimes]
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ import psutil
 
 from benchmarks.delf import delf_network
 from benchmarks.photographs import choose_images, extract_all, images_parser
+from benchmarks.runtimes import measure_runtimes
 from benchmarks.stopwatch import timed
 from landmark.evaluation.figures import print_figures
 from landmark.extraction.decoding import decode_image
 from landmark.extraction.extractor import load_extractor
-from landmark.extraction.models import DELF_DEFAULTS, ModelConfig, resolve_model
+from landmark.extraction.models import DELF_DEFAULTS, LITERT, ModelConfig, resolve_model
 from landmark.progress import Progress
 from landmark.settings import load_settings
 
@@ -37,18 +38,16 @@ def measure_extraction(model: ModelConfig, files: Sequence[Path]) -> dict[str, A
     Returns
     -------
     dict
-        ``ratio``: seconds of the reference over ours, decoding included. ``tensorflow_mb``: memory
-        of the process when TensorFlow was imported, most of it pages of its library, which
-        processes share; ``peak_mb``: the most afterwards; ``private_mb``: without pages of files.
+        ``ratio``: seconds of the reference over ours, decoding included. ``peak_mb``: the most
+        memory of the process when all were extracted and the reference not yet begun;
+        ``private_mb``: without pages of files.
     """
-    import tensorflow as tf
-
-    process = psutil.Process()
-    tensorflow_bytes = process.memory_info().rss
     extractor = load_extractor(model)
     features = extract_all(extractor, files)
-    memory = process.memory_info()
+    memory = psutil.Process().memory_info()
     peak_bytes = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+    import tensorflow as tf
 
     network = tf.function(
         delf_network(), input_signature=[tf.TensorSpec([1, None, None, 3], tf.float32)]
@@ -80,7 +79,6 @@ def measure_extraction(model: ModelConfig, files: Sequence[Path]) -> dict[str, A
         "reference_scales": list(DELF_DEFAULTS["image_scales"]),
         "reference_seconds_per_image": seconds["reference"] / len(measured),
         "ratio": seconds["reference"] / seconds["ours"],
-        "tensorflow_mb": tensorflow_bytes / 1e6,
         "peak_mb": peak_bytes / 1e6,
         "private_mb": (memory.rss - memory.shared) / 1e6,
     }
@@ -88,14 +86,20 @@ def measure_extraction(model: ModelConfig, files: Sequence[Path]) -> dict[str, A
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The program; returns its exit status."""
-    options = images_parser("benchmarks.extract", __doc__).parse_args(arguments)
+    parser = images_parser("benchmarks.extract", __doc__)
+    parser.add_argument(
+        "--runtimes", action="store_true", help="only the runtimes: DELF's network takes minutes"
+    )
+    options = parser.parse_args(arguments)
 
     def measure() -> dict[str, Any]:
-        model = resolve_model(load_settings())
-        return {
-            "model": model.fingerprint,
-            **measure_extraction(model, choose_images(options.images)),
-        }
+        model, files = resolve_model(load_settings()), choose_images(options.images)
+        figures: dict[str, Any] = {"model": model.fingerprint}
+        if not options.runtimes:
+            figures |= measure_extraction(model, files)
+        if model.runtime == LITERT:
+            figures["runtimes"] = measure_runtimes(model, files[:REFERENCE_IMAGES])
+        return figures
 
     return print_figures(measure, options.json)
 

@@ -1,6 +1,8 @@
-"""Make the SavedModel: ``python -m training.export --run DIR --model DIR``.
+"""Make the model: ``python -m training.export --run DIR --model DIR``.
 
-The signature is that of the DELF modules of TF Hub.
+A SavedModel with the signature of the DELF modules of TF Hub and, from the same weights, the
+network alone for LiteRT, round which `landmark.extraction` does what the SavedModel's graph does.
+Without ``--run`` the latter is made anew from the SavedModel that is there.
 """
 
 from __future__ import annotations
@@ -8,15 +10,16 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import tensorflow as tf
 
-from training.network import STRIDES, Network, local_maxima
+from landmark.extraction.keypoints import BORDER_PX
+from landmark.extraction.litert import IMAGE, KEYPOINTS
+from landmark.extraction.models import LITERT_FILE
+from training.network import CHANNELS, STRIDES, Network, local_maxima
 from training.train import Trainer
-
-BORDER_PX = 8
-"""Pixels at the border of each scaled image where no keypoint is taken."""
 
 DEFAULTS: dict[str, Any] = {
     "max_image_size": 800,
@@ -156,20 +159,56 @@ def _peak_offsets(logits: tf.Tensor, peaks: tf.Tensor) -> tf.Tensor:
 
 
 def export(network: Network, folder: Path) -> None:
-    """Write a trained network as a SavedModel with its ``landmark.json``; folds the network."""
+    """Write a trained network for both runtimes with its ``landmark.json``; folds the network."""
     extractor = Extractor(network)
     tf.saved_model.save(extractor, str(folder), signatures={"default": extractor.extract})
+    export_litert(extractor, folder / LITERT_FILE)
     (folder / "landmark.json").write_text(json.dumps(DEFAULTS, indent=2) + "\n")
+
+
+def exported(network: Network, folder: Path) -> Extractor:
+    """What `export` made of a network, with the weights that lie in its folder."""
+    extractor = Extractor(network)
+    weights = tf.train.Checkpoint(network=network).read(str(folder / "variables" / "variables"))
+    weights.assert_existing_objects_matched().expect_partial()
+    return extractor
+
+
+def export_litert(extractor: Extractor, path: Path) -> None:
+    """Write the network alone, as `landmark.extraction.litert` runs it."""
+    network = extractor.network
+
+    @tf.function(input_signature=[tf.TensorSpec([1, None, None, 3], tf.float32, "image")])
+    def image(image: tf.Tensor) -> dict[str, tf.Tensor]:
+        levels = network.levels(image)
+        named = {f"level_{index}": level for index, level in enumerate(levels)}
+        return {"logits": network.score_logits(levels), **named}
+
+    @tf.function(input_signature=[tf.TensorSpec([None, sum(CHANNELS)], tf.float32, "samples")])
+    def keypoints(samples: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"descriptors": network.described(samples)}
+
+    signatures = {IMAGE: image, KEYPOINTS: keypoints}
+    with TemporaryDirectory() as folder:
+        tf.saved_model.save(extractor, folder, signatures=signatures)
+        # The first by name becomes the interpreter's main one: the image's.
+        converter = tf.lite.TFLiteConverter.from_saved_model(
+            folder, signature_keys=sorted(signatures)
+        )
+        path.write_bytes(converter.convert())
 
 
 def main() -> None:
     """Export the last checkpoint of a run."""
     parser = argparse.ArgumentParser(prog="training.export", description=__doc__)
-    parser.add_argument("--run", type=Path, required=True, help="training's --out")
+    parser.add_argument("--run", type=Path, help="training's --out")
     parser.add_argument("--model", type=Path, required=True, help="folder of the SavedModel")
     parser.add_argument("--descriptor-size", type=int, default=64, help="as in training")
     arguments = parser.parse_args()
     network = Network(arguments.descriptor_size)
+    if arguments.run is None:
+        export_litert(exported(network, arguments.model), arguments.model / LITERT_FILE)
+        return
     checkpoint = tf.train.latest_checkpoint(str(arguments.run / "checkpoints"))
     if checkpoint is None:
         raise SystemExit(f"{arguments.run}: no checkpoint; run training.train first")

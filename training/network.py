@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from landmark.extraction.keypoints import RADIUS_PX
+
 STRIDES = (2, 4, 8, 16, 32)
 CHANNELS = (32, 48, 80, 128, 160)
 SCORE_CHANNELS = 16
@@ -59,7 +61,7 @@ class Convolution(tf.Module):
         return y
 
     def at_points(self, x: tf.Tensor) -> tf.Tensor:
-        """Map [b, n, inputs] to [b, n, outputs]; of a layer of size 1 without normalisation.
+        """Map [..., n, inputs] to [..., n, outputs]; of a layer of size 1 without normalisation.
 
         As a product of matrices: on some processors TensorFlow's convolution of no points at all
         (n = 0) is an error.
@@ -139,7 +141,9 @@ class Network(tf.Module):
         """Logits [b, h, w] of the keypoint score, from what `levels` returned."""
         size = tf.shape(levels[0])[1:3]
         projected = [conv(x) for conv, x in zip(self.score_levels, levels, strict=True)]
-        x = tf.add_n([projected[0], *(tf.image.resize(p, size) for p in projected[1:])])
+        x = projected[0]
+        for level in projected[1:]:  # not add_n: LiteRT's sums in another order by several threads
+            x += tf.image.resize(level, size)
         x = tf.nn.relu(self.score_hidden(tf.nn.relu(x), training))
         return tf.nn.depth_to_space(self.score_output(x), STRIDES[0])[..., 0]
 
@@ -161,8 +165,12 @@ class Network(tf.Module):
             bilinear_samples(level, (locations + 0.5) / stride - 0.5)
             for level, stride in zip(levels, STRIDES, strict=True)
         ]
-        x = tf.nn.relu(self.descriptor_hidden.at_points(tf.concat(sampled, axis=2)))
-        return tf.math.l2_normalize(self.descriptor_output.at_points(x), axis=2)
+        return self.described(tf.concat(sampled, axis=2))
+
+    def described(self, samples: tf.Tensor) -> tf.Tensor:
+        """Descriptors [..., n, d], unit length, from samples [..., n, c] of all levels."""
+        x = tf.nn.relu(self.descriptor_hidden.at_points(samples))
+        return tf.math.l2_normalize(self.descriptor_output.at_points(x), axis=-1)
 
 
 def bilinear_samples(maps: tf.Tensor, locations: tf.Tensor) -> tf.Tensor:
@@ -183,7 +191,7 @@ def bilinear_samples(maps: tf.Tensor, locations: tf.Tensor) -> tf.Tensor:
 
 
 def local_maxima(
-    score: tf.Tensor, count: tf.Tensor, border: int, radius: int = 2
+    score: tf.Tensor, count: tf.Tensor, border: int, radius: int = RADIUS_PX
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """The best maxima of a score map.
 

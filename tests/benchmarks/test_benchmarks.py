@@ -34,6 +34,7 @@ def test_both_sides_are_measured_in_one_run(tmp_path, photograph, monkeypatch):
 
 def test_extraction_is_measured_beside_delf_with_its_memory(tmp_path, photograph, monkeypatch):
     monkeypatch.setenv("LANDMARK_MODEL", str(BUNDLED_MODEL))
+    monkeypatch.setattr("benchmarks.runtimes.ROUNDS", 1)
     for place in range(2):
         (tmp_path / f"{place}.jpg").write_bytes(photograph(place, side=160))
     out = tmp_path / "figures.json"
@@ -45,8 +46,17 @@ def test_extraction_is_measured_beside_delf_with_its_memory(tmp_path, photograph
         figures["reference_seconds_per_image"] / figures["seconds_per_image"]
     )
     assert 0 < figures["private_mb"] < figures["peak_mb"]
-    # Up to what the kernel has not counted yet.
-    assert figures["tensorflow_mb"] <= 1.01 * figures["peak_mb"]
+    runtimes = figures["runtimes"]
+    litert, tensorflow = runtimes["litert"], runtimes["tensorflow"]
+    assert runtimes["images"] == 2
+    for case in ("one_core", "two_cores", "two_threads"):
+        assert litert["images_per_second"][case] > 0 and tensorflow["images_per_second"][case] > 0
+    assert runtimes["first_answer_ratio"] == pytest.approx(
+        tensorflow["first_answer"]["all"] / litert["first_answer"]["all"]
+    )
+    parts = litert["first_answer"]
+    assert parts.keys() == {"all", "start", "load", "image", "processor"}
+    assert 0 < litert["pss_mb"] < tensorflow["peak_mb"]
 
 
 def test_searches_are_measured_at_every_size_on_a_postgres_of_their_own(

@@ -7,7 +7,14 @@ import pytest
 
 from benchmarks.photographs import GALLERY
 from landmark.errors import LandmarkError
-from landmark.extraction.models import BUNDLED_MODEL, read_chance, resolve_model, write_chance
+from landmark.extraction.models import (
+    BUNDLED_MODEL,
+    TENSORFLOW,
+    ModelConfig,
+    read_chance,
+    resolve_model,
+    write_chance,
+)
 from landmark.matching.chance import ENOUGH_PAIRS, ChanceHistogram
 from landmark.settings import Settings
 
@@ -24,8 +31,13 @@ def model(tmp_path):
 
 def test_the_bundled_model_knows_its_chance():
     """As it is bundled: not a model trained anew with the figures of the one before."""
-    histogram = read_chance(resolve_model(Settings(model=str(MODEL))))
+    model = resolve_model(Settings(model=str(MODEL)))
+    histogram = read_chance(model)
     assert histogram.pairs > 10 * ENOUGH_PAIRS
+    by_tensorflow = replace(model, runtime=TENSORFLOW)
+    assert read_chance(by_tensorflow) == histogram
+    before_the_files_changed = ModelConfig.from_record(model.record(), "landmark-v1-0123456789ab")
+    assert read_chance(before_the_files_changed).pairs == 0
     chance = histogram.fit()
     assert 5e-4 < chance.probability(12) < 5e-3
     assert 1e-5 < chance.probability(18) < 2e-4

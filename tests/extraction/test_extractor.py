@@ -25,8 +25,9 @@ import models
 from benchmarks.photographs import GALLERY
 from landmark.errors import LandmarkError, UnusableImage
 from landmark.extraction import extractor as extraction
+from landmark.extraction import saved_models
 from landmark.extraction.extractor import load_extractor
-from landmark.extraction.models import ModelConfig, resolve_model
+from landmark.extraction.models import LITERT, TENSORFLOW, ModelConfig, resolve_model
 from landmark.settings import Settings
 
 HEIGHT, WIDTH = 48, 64
@@ -286,9 +287,9 @@ def test_a_damaged_pca_is_named(raw_model, damage):
 
 def test_a_model_is_loaded_once_a_process(hub_model, monkeypatch):
     loads = []
-    original = extraction._load_saved_model
+    original = extraction.load_saved_model
     monkeypatch.setattr(
-        extraction, "_load_saved_model", lambda *model: (loads.append(model), original(*model))[1]
+        extraction, "load_saved_model", lambda *model: (loads.append(model), original(*model))[1]
     )
     model = config(hub_model, max_features=11)
     barrier = threading.Barrier(4)
@@ -304,26 +305,33 @@ def test_a_model_is_loaded_once_a_process(hub_model, monkeypatch):
     assert extractors[0].model == model
 
 
-@pytest.mark.parametrize("threads", [1, 8])
-def test_features_are_the_same_bytes_by_any_number_of_threads(bundled_model, threads):
+@pytest.mark.parametrize(
+    ("runtime", "threads"),
+    [(LITERT, 1), (LITERT, 2), (LITERT, 8), (TENSORFLOW, 1), (TENSORFLOW, 8)],
+)
+def test_features_are_the_same_bytes_by_any_number_of_threads(bundled_model, runtime, threads):
+    model = replace(bundled_model, runtime=runtime)
     code = (
         "import sys; from landmark.extraction.extractor import load_extractor; import pickle\n"
         "model, threads, data = pickle.load(sys.stdin.buffer)\n"
         "found = load_extractor(model, threads).extract(data, 'image')\n"
-        "import tensorflow as tf\n"
-        "assert tf.config.threading.get_intra_op_parallelism_threads() == threads\n"
+        "if model.runtime == 'tensorflow':\n"
+        "    import tensorflow as tf\n"
+        "    assert tf.config.threading.get_intra_op_parallelism_threads() == threads\n"
+        "else:\n"
+        "    assert 'tensorflow' not in sys.modules\n"
         "pickle.dump(found, sys.stdout.buffer)"
     )
     data = min(GALLERY.rglob("*.jpg")).read_bytes()
     ran = subprocess.run(
         [sys.executable, "-c", code],
-        input=pickle.dumps((bundled_model, threads, data)),
+        input=pickle.dumps((model, threads, data)),
         stdout=subprocess.PIPE,
         check=True,
-        timeout=120,
+        timeout=250,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )
-    by_threads, alone = pickle.loads(ran.stdout), load_extractor(bundled_model).extract(data, "x")
+    by_threads, alone = pickle.loads(ran.stdout), load_extractor(model).extract(data, "x")
     assert len(alone) > 100
     for one in ("locations", "descriptors", "scales", "attention"):
         assert getattr(by_threads, one).tobytes() == getattr(alone, one).tobytes()
@@ -424,7 +432,7 @@ def test_an_unreachable_model_is_told_in_one_line_with_the_remedies(
 def test_a_silent_host_is_given_up(tmp_path, monkeypatch):
     monkeypatch.setenv("TFHUB_CACHE_DIR", str(tmp_path))
     monkeypatch.delenv("http_proxy", raising=False)
-    monkeypatch.setattr(extraction, "HUB_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(saved_models, "HUB_TIMEOUT_S", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         handle = f"http://127.0.0.1:{silent.getsockname()[1]}/delf/1"
         with pytest.raises(LandmarkError, match=r"no answer|timed out"):
@@ -457,19 +465,19 @@ def fetched_model(tmp_path, monkeypatch):
 @pytest.mark.parametrize("cleaned", ["saved_model.pb", "variables/variables.index"])
 def test_a_model_whose_cached_files_were_cleaned_is_fetched_again(cleaned, fetched_model):
     handle, cached = fetched_model
-    extraction._load_saved_model(handle, None)
+    saved_models.load_saved_model(handle, None)
     (cached / cleaned).unlink()
-    extraction._load_saved_model(handle, None)
+    saved_models.load_saved_model(handle, None)
     assert (cached / cleaned).exists()
 
 
 def test_the_lock_of_a_download_that_died_is_taken_over(fetched_model, monkeypatch):
-    assert 2 * (extraction.HUB_LOCK_TIMEOUT_S + 5) < 60  # two looks, which lie 5 s apart
-    monkeypatch.setattr(extraction, "HUB_LOCK_TIMEOUT_S", 0.1)
+    assert 2 * (saved_models.HUB_LOCK_TIMEOUT_S + 5) < 60  # two looks, which lie 5 s apart
+    monkeypatch.setattr(saved_models, "HUB_LOCK_TIMEOUT_S", 0.1)
     handle, cached = fetched_model
     cached.parent.mkdir()
     cached.with_name(cached.name + ".lock").write_text("host.4194304.0123456789abcdef")
-    extraction._load_saved_model(handle, None)
+    saved_models.load_saved_model(handle, None)
     assert (cached / "saved_model.pb").exists()
 
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from landmark.extraction.extractor import load_extractor
+from landmark.extraction.models import LITERT, TENSORFLOW, resolve_model
 from landmark.matching.pair import compare
+from landmark.settings import Settings
 
 tf = pytest.importorskip("tensorflow")
 
@@ -294,6 +298,15 @@ def test_a_killed_run_goes_on_and_ends_as_an_unbroken_one(tmp_path: Path, monkey
     checkpoint = tf.train.latest_checkpoint(str(broken / "checkpoints"))
     tf.train.Checkpoint(trainer=Trainer(network)).restore(checkpoint).expect_partial()
     export(network, model)
+    config = resolve_model(Settings(model=str(model), score_threshold=0))
+    assert config.runtime == LITERT
+    seen = (texture(96, 128) * 255).astype(np.uint8)
+    ours, graphs = (
+        load_extractor(replace(config, runtime=runtime)).network(seen, config)
+        for runtime in (LITERT, TENSORFLOW)
+    )
+    assert len(ours.attention) == len(graphs.attention) > 10
+    np.testing.assert_allclose(ours.attention, graphs.attention, atol=1e-5)
     figures = tmp_path / "made-up.json"
     scores = {"images": 9, "queries": 3, "map": 0.5, "extract_seconds_per_image": 1.0}
     measured = {"date": "2026-01-02", "commit": "abc"}

@@ -1,51 +1,43 @@
-"""TF-Hub model -> LocalFeatures: the one place where TensorFlow is imported, and only when used."""
+"""Model -> LocalFeatures, by the runtime that the model takes; either is imported when used."""
 
 from __future__ import annotations
 
-import logging
 import os
-import shutil
 import socket
 import threading
-import urllib.error
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from landmark.errors import LandmarkError, UnusableImage
 from landmark.extraction.decoding import DecodedImage, shrink
+from landmark.extraction.litert import LiteRTNetwork
 from landmark.extraction.models import (
-    BUNDLED_MODEL,
+    LITERT,
+    LITERT_FILE,
     PCA_MEAN,
     PCA_PROJECTION,
     ModelConfig,
 )
 from landmark.extraction.pca import Pca, load_pca
 from landmark.extraction.sandbox import decode_isolated
-from landmark.extraction.signatures import Network, RawFeatures, check_outputs, find_network
+from landmark.extraction.saved_models import cause_of, load_saved_model
+from landmark.extraction.signatures import RawFeatures, check_outputs, find_network
 from landmark.features import LocalFeatures
 
-logger = logging.getLogger(__name__)
+Network: TypeAlias = Callable[[NDArray[np.uint8], ModelConfig], RawFeatures]
+"""RGB pixels [h, w, 3] in, features in pixels of these out, by the parameters of a model."""
 
 # Descriptors longer than this are raw feature maps (DELF: 1024), not meant to be compared.
 MAX_DESCRIPTOR_DIMENSIONS = 512
-# For each connection and each read while a model is fetched. With two addresses of the host and
-# a look-up of its name an unreachable hub is told after less than a minute.
-HUB_TIMEOUT_S = 20.0
-# A lock of a download without progress is taken over at the second look of TF-Hub; its own takes
-# 20 minutes. A download that was slow and not dead is then done twice, each in a folder of its own.
-HUB_LOCK_TIMEOUT_S = 20.0
-
 _loading = threading.Lock()
-# Two graphs at once end in segmentation faults where TensorFlow 2.21 uses a processor's matrix
-# tiles (3 of 4 runs of 400 images). Processes of their own may have one each.
+# LiteRT's networks are not for two threads at once. Two graphs of TensorFlow 2.21 end in
+# segmentation faults where it uses a processor's matrix tiles (3 of 4 runs of 400 images).
+# Processes of their own may have one each.
 _computing = threading.Lock()
 
 
@@ -149,15 +141,17 @@ class Extractor:
                 return self.network(pixels, self.model)
         except LandmarkError:
             raise
-        except Exception as error:  # of TensorFlow, or of the code inside somebody's model
+        except Exception as error:  # of the runtime, or of the code inside somebody's model
             # A model that fails on any image would fill landmark_failures with the whole bucket.
             with _computing:
                 self.network(np.full((256, 256, 3), 128, np.uint8), self.model)
-            raise UnusableImage(f"{name}: the model refuses it ({_cause(error)})") from error
+            raise UnusableImage(f"{name}: the model refuses it ({cause_of(error)})") from error
 
 
 def load_extractor(model: ModelConfig, threads: int | None = None) -> Extractor:
-    """The model, loaded once a process (5-10 s for TensorFlow's import, then the model).
+    """The model, loaded once a process.
+
+    By LiteRT in some hundredths of a second; TensorFlow's import takes 5 to 10 s before the model.
 
     Parameters
     ----------
@@ -191,71 +185,24 @@ def _load_extractor(model: ModelConfig, fingerprint: str, threads: int | None) -
             f"model {model.handle}: is {found} on {socket.gethostname()} but {fingerprint} where "
             f"the work was given out; put the same files on every machine"
         )
-    network = find_network(_load_saved_model(model.handle, threads), model)
+    pca = load_pca(model.pca_directory) if model.pca_directory else None
+    return Extractor(model, _load_network(model, threads), pca)
+
+
+def _load_network(model: ModelConfig, threads: int | None) -> Network:
+    if model.runtime == LITERT and model.directory:
+        return LiteRTNetwork(model.directory / LITERT_FILE, threads or _cores())
+    network = find_network(load_saved_model(model.handle, threads), model)
     with _computing:
         check_outputs(network, model)
-    pca = load_pca(model.pca_directory) if model.pca_directory else None
-    return Extractor(model, network, pca)
+    return network
 
 
-def _load_saved_model(handle: str, threads: int | None) -> Any:
-    # Read once, by the import. Level 2 would still report, as an error, that there is no GPU.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    # Of tensorflow_hub's import, in every task's log; requirements.in holds setuptools below 81.
-    warnings.filterwarnings("ignore", "pkg_resources is deprecated", UserWarning)
-    import tensorflow as tf
-    import tensorflow_hub as hub
-    from tensorflow_hub import compressed_module_resolver
-
-    with suppress(RuntimeError):  # TensorFlow runs already
-        # As of two graphs at once: two convolutions of one, such as of two scales.
-        tf.config.threading.set_inter_op_parallelism_threads(1)
-        tf.config.threading.set_intra_op_parallelism_threads(threads or 0)
-    for gpu in tf.config.list_physical_devices("GPU"):
-        with suppress(RuntimeError):  # set up by someone else already
-            tf.config.experimental.set_memory_growth(gpu, True)
-    compressed_module_resolver.LOCK_FILE_TIMEOUT_SEC = HUB_LOCK_TIMEOUT_S
-    try:
-        with _socket_timeout(HUB_TIMEOUT_S):
-            path = Path(hub.resolve(handle))
-            try:
-                return hub.load(handle)
-            except (OSError, ValueError, tf.errors.OpError):
-                if not handle.startswith(("http://", "https://")) or not path.is_dir():
-                    raise
-                # Its cache lies where temporary files are cleaned, file by file: fetched again.
-                logger.warning("model %s: its cached files in %s are damaged", handle, path)
-                shutil.rmtree(path)
-                return hub.load(handle)
-    except (OSError, ValueError, tf.errors.OpError) as error:
-        raise LandmarkError(
-            f"model {handle}: cannot be loaded ({_cause(error)}); set LANDMARK_MODEL to the path "
-            f"of a SavedModel, or to the bundled one, {BUNDLED_MODEL}"
-        ) from error
-
-
-@contextmanager
-def _socket_timeout(timeout_s: float) -> Iterator[None]:
-    """Give new sockets a time-out: tensorflow_hub opens its own without one and has no option."""
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(timeout_s)
-    try:
-        yield
-    finally:
-        socket.setdefaulttimeout(before)
-
-
-def _cause(error: Exception) -> str:
-    """Why a model could not be fetched or read, in a few words."""
-    if isinstance(error, urllib.error.HTTPError):
-        return f"HTTP {error.code} {error.reason}"
-    reason = getattr(error, "reason", error)
-    if isinstance(reason, socket.gaierror):
-        return "its host's name does not resolve; no network?"
-    if isinstance(reason, TimeoutError):
-        return f"no answer within {HUB_TIMEOUT_S:.0f} s"
-    lines = str(reason).strip().splitlines()
-    return lines[0][:200] if lines else type(error).__name__
+def _cores() -> int:
+    """How many this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # Linux
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _original_locations(

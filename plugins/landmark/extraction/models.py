@@ -7,7 +7,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
@@ -23,6 +23,10 @@ FEATURES_VERSION = 2
 BUNDLED_MODEL = "include/models/landmark-v1"
 DEFAULTS_FILE = "landmark.json"
 CHANCE_FILE = "chance.json"
+# The network alone, for LiteRT. Where a model's folder has it, the SavedModel is not read.
+LITERT_FILE = "network.tflite"
+SAVED_MODEL_FILES = ("saved_model.pb*", "variables/*", "assets/**/*")
+LITERT, TENSORFLOW = "litert", "tensorflow"
 # The model's files of the extraction settings' names; the values are those of DELF's
 # delf_config_example.pbtxt (github.com/tensorflow/models, research/delf/delf/python/examples).
 DELF_DEFAULTS: dict[str, Any] = {
@@ -57,6 +61,9 @@ class ModelConfig:
         Largest distance between the descriptors of a putative match, 0 to 2: how far apart the
         views of one point lie is each model's own. No part of the fingerprint, since what is
         stored does not depend on it.
+    runtime : str
+        What runs the network, `LITERT` or `TENSORFLOW`: the same weights give features that differ
+        in the last digits, so it is part of the fingerprint.
     """
 
     handle: str
@@ -65,14 +72,16 @@ class ModelConfig:
     max_features: int
     score_threshold: float
     max_distance: float
+    runtime: str = TENSORFLOW  # of models that were noted before there was another
 
     @cached_property
     def fingerprint(self) -> str:
         """A readable name and 12 hex digits, such as ``landmark-v1-3f9a0c12d4e5``.
 
-        The digits are the start of the sha256 over the extraction parameters and the model: the
-        content of a local model's files, a URL's text. So a model trained anew is another one,
-        while the folder that holds it makes no difference; the folder's own name does.
+        The digits are the start of the sha256 over the extraction parameters, the runtime and the
+        model: the content of a local model's files that the runtime reads, a URL's text. So a
+        model trained anew is another one, while the folder that holds it makes no difference;
+        the folder's own name does.
         Computed once for each object, and carried along when it is pickled.
         """
         digest = hashlib.sha256()
@@ -112,19 +121,21 @@ class ModelConfig:
         return next((place for place in places if (place / PCA_MEAN).is_file()), None)
 
     def _identity(self) -> Iterator[bytes]:
-        yield json.dumps(
-            [
-                FEATURES_VERSION,
-                int(self.max_image_size_px),
-                [float(scale) for scale in self.image_scales],
-                int(self.max_features),
-                float(self.score_threshold),
-            ]
-        ).encode()
+        parameters: list[Any] = [
+            FEATURES_VERSION,
+            int(self.max_image_size_px),
+            [float(scale) for scale in self.image_scales],
+            int(self.max_features),
+            float(self.score_threshold),
+        ]
+        if self.runtime != TENSORFLOW:  # whose models keep the names that they have had
+            parameters.append(self.runtime)
+        yield json.dumps(parameters).encode()
         if self.directory is None:
             yield self.handle.encode()
             return
-        for name, path in _model_files(self.directory, self.pca_directory):
+        files = (LITERT_FILE,) if self.runtime == LITERT else SAVED_MODEL_FILES
+        for name, path in _model_files(self.directory, files, self.pca_directory):
             yield name.encode()
             yield path.read_bytes()
 
@@ -134,16 +145,20 @@ def resolve_model(settings: Settings) -> ModelConfig:
 
     A parameter is the setting where it is set; else what the model's own ``landmark.json``
     says (keys ``max_image_size``, ``image_scales``, ``max_features``, ``score_threshold``,
-    ``max_distance``, each optional); else `DELF_DEFAULTS`.
+    ``max_distance``, each optional); else `DELF_DEFAULTS`. LiteRT runs it where its folder has a
+    `LITERT_FILE`, else TensorFlow.
 
     Raises
     ------
     LandmarkError
         If a local path holds no SavedModel, or its ``landmark.json`` cannot be used.
     """
-    parameters = dict(DELF_DEFAULTS)
+    parameters, runtime = dict(DELF_DEFAULTS), TENSORFLOW
     if "://" not in settings.model:
-        parameters |= _own_defaults(_checked_directory(settings.model))
+        directory = _checked_directory(settings.model)
+        parameters |= _own_defaults(directory)
+        if (directory / LITERT_FILE).is_file():
+            runtime = LITERT
     chosen = {name: getattr(settings, name) for name in DELF_DEFAULTS}
     parameters |= {name: value for name, value in chosen.items() if value is not None}
     return ModelConfig(
@@ -153,6 +168,7 @@ def resolve_model(settings: Settings) -> ModelConfig:
         max_features=parameters["max_features"],
         score_threshold=float(parameters["score_threshold"]),
         max_distance=float(parameters["max_distance"]),
+        runtime=runtime,
     )
 
 
@@ -174,7 +190,7 @@ def read_chance(model: ModelConfig) -> ChanceHistogram:
     except (ValueError, OSError) as error:
         reason = " ".join(str(error).splitlines()[:3])
         raise LandmarkError(f"{path}: {reason}; correct or remove that file") from error
-    if (said.features, said.max_distance) != (_digits(model), model.max_distance):
+    if said.features not in _digits_of_runtimes(model) or said.max_distance != model.max_distance:
         return ChanceHistogram()
     return ChanceHistogram(said.pairs_by_inliers)
 
@@ -201,6 +217,15 @@ class _ChanceFile(BaseModel):
 
 def _digits(model: ModelConfig) -> str:
     return model.fingerprint.rpartition("-")[2]
+
+
+def _digits_of_runtimes(model: ModelConfig) -> set[str]:
+    """By either runtime, whose features differ too little for chance to see it.
+
+    Of a model whose files are not what they were: its own alone.
+    """
+    digits = {_digits(replace(model, runtime=runtime)) for runtime in (LITERT, TENSORFLOW)}
+    return digits if _digits(model) in digits else {_digits(model)}
 
 
 def _checked_directory(handle: str) -> Path:
@@ -230,9 +255,11 @@ def _own_defaults(directory: Path) -> dict[str, Any]:
     raise LandmarkError(f"{path}: {reason}; correct or remove that file")
 
 
-def _model_files(directory: Path, pca: Path | None) -> Iterator[tuple[str, Path]]:
+def _model_files(
+    directory: Path, patterns: tuple[str, ...], pca: Path | None
+) -> Iterator[tuple[str, Path]]:
     """Name within the model and path of each file that decides what the model computes."""
-    for pattern in ("saved_model.pb*", "variables/*", "assets/**/*"):
+    for pattern in patterns:
         for path in sorted(directory.glob(pattern)):
             if path.is_file():
                 yield path.relative_to(directory).as_posix(), path

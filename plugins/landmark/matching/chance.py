@@ -27,7 +27,6 @@ from itertools import accumulate, zip_longest
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import betaincinv
 
 from landmark.matching.ranking import Match
 
@@ -162,6 +161,9 @@ def chance_figures(of_table: ChanceHistogram, of_model: ChanceHistogram) -> Chan
 
 def _largest_share(count: int, pairs: int) -> float:
     """Of pairs, if `count` of so many were seen."""
+    # Not above: the import takes longer than extracting an image, which imports this module too.
+    from scipy.special import betaincinv
+
     return float(betaincinv(count + 1, pairs - count, CONFIDENCE)) if count < pairs else 1.0
 
 
@@ -170,4 +172,6 @@ def _largest_ratio(ended: int, went_on: int) -> float:
 
     Most likely is `went_on / (went_on + ended)`.
     """
+    from scipy.special import betaincinv
+
     return 1 - float(betaincinv(ended, went_on + 1, 1 - CONFIDENCE)) if ended else 1.0

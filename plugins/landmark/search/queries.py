@@ -75,8 +75,8 @@ def extract_queries(
 ) -> Iterator[tuple[str, LocalFeatures | LandmarkError]]:
     """The features of query images, or why there are none; in any order.
 
-    From the table if an image is indexed as it lies in S3, else new. If all are, TensorFlow's
-    import and the model's load are spared; else the model is loaded once.
+    From the table if an image is indexed as it lies in S3, else new. If all are, the model's load
+    is spared; else it is loaded once.
 
     Yields
     ------
