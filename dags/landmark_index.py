@@ -125,7 +125,9 @@ def landmark_index() -> None:
             model = registry.sweep_model(database, settings, run_id)
             extractor = load_extractor(model, threads)
             started = time.monotonic()
-            settled = extract.extract_batch(database, s3, extractor, run_id, batch)
+            settled = extract.extract_batch(
+                database, s3, extractor, run_id, batch, settings.coordinates
+            )
             send_batch(settled, time.monotonic() - started)
             return settled
 

@@ -138,7 +138,12 @@ def landmark_search() -> None:
             searches.keep_queries(
                 s3,
                 queries.extract_queries(
-                    database, s3, model, searches.paths, params["add_to_index"]
+                    database,
+                    s3,
+                    model,
+                    searches.paths,
+                    params["add_to_index"],
+                    settings.coordinates,
                 ),
             )
             return {

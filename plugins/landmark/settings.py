@@ -99,6 +99,11 @@ class Settings(BaseSettings):
         description="Most alike images that each image is compared with when it is indexed, for "
         "the match graph; 0: no graph.",
     )
+    coordinates: bool = Field(
+        True,
+        description="Keep where photographs say that they were taken (EXIF); no: of none that is "
+        "read from now on.",
+    )
     max_queries: int = Field(
         1_000,
         ge=1,

@@ -236,6 +236,15 @@ def test_an_answer_that_cannot_be_true_is_not_believed(what, taken_over, caplog)
     assert sandbox._idle == []
 
 
+def test_a_place_that_is_nowhere_is_not_believed(taken_over):
+    code = (
+        "answers.write(decoder.ANSWER.pack(decoder.PIXELS, 800, 800, 800, 800)"
+        " + decoder.SHOT.pack(91.0, 0.0, 0.0) + bytes(800 * 800 * 3)); answers.flush()"
+    )
+    assert "whose answer is false" in taken_over()(code)
+    assert sandbox._idle == []
+
+
 OTHER_NAME = """
 text = b's3://other/image.jpg: no image'
 answers.write(decoder.ANSWER.pack(decoder.REFUSAL, len(text), 0, 0, 0) + text); answers.flush()

@@ -2,6 +2,7 @@
 
 import io
 import logging
+from datetime import datetime
 
 import pytest
 from PIL import Image
@@ -18,14 +19,14 @@ def sweep(database, s3, extractor):
     """Runs one sweep of a prefix from plan to summary."""
     numbers = iter(range(1000))
 
-    def run(base, **options):
+    def run(base, coordinates=True, **options):
         name = f"sweep-{next(numbers)}"
         model = extractor.model.fingerprint
         batches = plan_sweep(
             database, s3, name, model, base, base + "results/", max_batches=1024, **options
         )
         for batch in range(len(batches)):
-            extract_batch(database, s3, extractor, name, batch)
+            extract_batch(database, s3, extractor, name, batch, coordinates)
         return finish_sweep(database, name)
 
     return run
@@ -74,6 +75,31 @@ def test_new_changed_deleted_and_broken_images(sweep, database, s3, prefix, phot
     fourth = sweep(base, retry_failures=True)
     assert (fourth.retried, fourth.failed) == (1, 1)
     assert [attempts for _, _, attempts in failures(database)] == [2]
+
+
+@pytest.mark.parametrize("coordinates", [True, False])
+def test_where_and_when_photographs_say_they_were_taken_is_kept(
+    coordinates, sweep, database, prefix, photograph
+):
+    exif = Image.Exif()
+    exif.get_ifd(0x8825).update({1: "S", 2: (41.0, 30.0, 0.0), 3: "E", 4: (12.0, 15.0, 0.0)})
+    exif.get_ifd(0x8769)[0x9003] = "2024:05:17 08:30:01"
+    file = io.BytesIO()
+    Image.open(io.BytesIO(photograph(1))).save(file, "JPEG", exif=exif)
+    base = prefix({"said.jpg": file.getvalue(), "silent.jpg": photograph(2)})
+
+    def kept():
+        with database.connect() as connection:
+            return connection.execute(
+                "SELECT latitude, longitude, taken_at FROM landmarks ORDER BY image_path"
+            ).fetchall()
+
+    sweep(base, coordinates=coordinates)
+    place = (-41.5, 12.25) if coordinates else (None, None)
+    assert kept() == [(*place, datetime(2024, 5, 17, 8, 30, 1)), (None, None, None)]
+    prefix({"said.jpg": photograph(3)})
+    sweep(base)
+    assert kept() == [(None, None, None)] * 2
 
 
 def test_an_object_deleted_after_it_was_listed_is_no_failure(

@@ -30,6 +30,7 @@ OUT_OF_MEMORY = 77  # an exit status that Python and the shell do not use
 READY, PIXELS, REFUSAL = b"D", b"P", b"R"
 REQUEST = struct.Struct("<dQQQ")  # seconds, longest side, bytes of the name and of the file
 ANSWER = struct.Struct("<cQQQQ")  # kind; width, height, rows, columns; or bytes of the text
+SHOT = struct.Struct("<ddd")  # as of `Shot.numbers`; between an answer and its pixels
 
 
 def _limit_this_process() -> None:
@@ -81,6 +82,7 @@ def _answer(request: BinaryIO, answers: BinaryIO) -> bool:
         signal.setitimer(signal.ITIMER_REAL, 0)
         rows, columns = image.pixels.shape[:2]
         answers.write(ANSWER.pack(PIXELS, image.width, image.height, rows, columns))
+        answers.write(SHOT.pack(*image.shot.numbers()))
         answers.write(image.pixels.data.cast("B"))
     answers.flush()
     return True

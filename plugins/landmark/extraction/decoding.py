@@ -14,6 +14,7 @@ from PIL import Image, ImageCms, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 
 from landmark.errors import UnusableImage
+from landmark.extraction.shot import NOTHING_SAID, Shot, read_shot
 
 # Formats that carry photographs. Pillow's others are left out: some start other programs (EPS),
 # some are hardly used and so hardly tested against hostile files.
@@ -52,11 +53,14 @@ class DecodedImage:
         RGB (sRGB), upright.
     width, height : int
         Size in pixels of the original, upright; w and h are smaller where it was reduced.
+    shot : Shot
+        Where and when it says that it was taken.
     """
 
     pixels: NDArray[np.uint8]
     width: int
     height: int
+    shot: Shot = NOTHING_SAID
 
 
 def decode_image(data: bytes, name: str, max_size_px: int) -> DecodedImage:
@@ -122,6 +126,7 @@ def _decode(image: Image.Image, name: str, max_size_px: int) -> DecodedImage:
         # Its box, with fractions, is what the original covers: the last column may stick out.
         box = drafted[1] if drafted else box
     _check_size(name, width, height, size, image.width * image.height)
+    shot = read_shot(image)  # before load(), after which TIFF files know less of themselves
     image.load()
     orientation = _orientation(image)  # after load(), since TIFF files turn themselves there
     profile = image.info.get("icc_profile")
@@ -130,7 +135,7 @@ def _decode(image: Image.Image, name: str, max_size_px: int) -> DecodedImage:
         reduced = reduced.transpose(_UPRIGHT[orientation])
     if orientation in _TURNED:
         width, height = height, width
-    return DecodedImage(np.array(reduced), width, height)
+    return DecodedImage(np.array(reduced), width, height, shot)
 
 
 def _check_size(name: str, width: int, height: int, size: tuple[int, int], pixels: int) -> None:

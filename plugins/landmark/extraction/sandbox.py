@@ -31,6 +31,7 @@ from landmark.extraction.decoder import (
     PIXELS,
     REFUSAL,
     REQUEST,
+    SHOT,
 )
 from landmark.extraction.decoding import (
     MAX_PIXELS,
@@ -38,6 +39,7 @@ from landmark.extraction.decoding import (
     DecodedImage,
     reduced_size,
 )
+from landmark.extraction.shot import Shot
 
 logger = logging.getLogger(__name__)
 
@@ -185,9 +187,15 @@ class _Decoder:
             raise UnusableImage(reason)
         if kind != PIXELS or not _may_be(width, height, rows, columns, max_size_px):
             raise _NotBelieved
+        said = bytearray(SHOT.size)
+        self._read(memoryview(said), deadline)
+        try:
+            shot = Shot.of_numbers(*SHOT.unpack(said))
+        except ValueError:
+            raise _NotBelieved from None
         pixels = np.empty((rows, columns, 3), np.uint8)
         self._read(pixels.data.cast("B"), deadline)
-        return DecodedImage(pixels, width, height)
+        return DecodedImage(pixels, width, height, shot)
 
     def _read_header(self, deadline: float) -> tuple[bytes, int, int, int, int]:
         answer = bytearray(ANSWER.size)

@@ -14,6 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from landmark.errors import LandmarkError, ServerFault, UnusableImage
 from landmark.extraction.decoding import DecodedImage
 from landmark.extraction.extractor import Extractor
+from landmark.extraction.shot import Shot
 from landmark.features import LocalFeatures
 from landmark.progress import Progress
 from landmark.storage.aggregations import current_aggregation
@@ -47,13 +48,23 @@ EACH_SWEEP = ""
 
 
 def extract_batch(
-    database: Database, client: Any, extractor: Extractor, sweep: str, batch: int
+    database: Database,
+    client: Any,
+    extractor: Extractor,
+    sweep: str,
+    batch: int,
+    coordinates: bool = True,
 ) -> int:
     """Extract what is left of a batch; every image is committed by itself, in no fixed order.
 
     An image that cannot be used is recorded with its reason. So is one that S3 does not give while
     it gives others: its row stays, and each sweep tries it again. Faults of S3 as a whole or of the
     database raise; the batch then goes on where it stopped when it is run again.
+
+    Parameters
+    ----------
+    coordinates : bool
+        Keep where photographs say that they were taken.
 
     Returns
     -------
@@ -85,10 +96,9 @@ def extract_batch(
             logger.warning("batch %d: %s", batch + 1, found)
             record_failure(database, entry.path, model, entry.etag, str(found), sweep)
         else:
-            features, etag = found
             save_image(
-                database, entry.path, model, entry.etag, features, sweep, aggregation, entry.size,
-                etag,
+                database, entry.path, model, entry.etag, found.features, sweep, aggregation,
+                entry.size, found.etag, found.shot if coordinates else found.shot.without_place(),
             )  # fmt: skip
         return None
 
@@ -132,10 +142,11 @@ def _look_at_another(database: Database, client: Any, sweep: str, one: NotGiven)
 
 
 class Extracted(NamedTuple):
-    """What an image gave, and the etag that its object was read with."""
+    """What an image gave, the etag that its object was read with, and what it says of itself."""
 
     features: LocalFeatures
     etag: str
+    shot: Shot
 
 
 class ImageReader:
@@ -164,7 +175,7 @@ class ImageReader:
                 data, etag = read_object(self._client, entry.path)
                 image = self._extractor.decode(data, entry.path)
                 del data
-            return Extracted(self._extract(image, entry.path), etag)
+            return Extracted(self._extract(image, entry.path), etag, image.shot)
         except LandmarkError as error:
             return error
 

@@ -71,12 +71,22 @@ def find_queries(
 
 
 def extract_queries(
-    database: Database, client: Any, model: ModelConfig, paths: Sequence[str], add_to_index: bool
+    database: Database,
+    client: Any,
+    model: ModelConfig,
+    paths: Sequence[str],
+    add_to_index: bool,
+    coordinates: bool = True,
 ) -> Iterator[tuple[str, LocalFeatures | LandmarkError]]:
     """The features of query images, or why there are none; in any order.
 
     From the table if an image is indexed as it lies in S3, else new. If all are, the model's load
     is spared; else it is loaded once.
+
+    Parameters
+    ----------
+    coordinates : bool
+        Add to the index also where photographs say that they were taken.
 
     Yields
     ------
@@ -90,7 +100,7 @@ def extract_queries(
         If the model cannot be used.
     """
     progress = Progress(len(paths), "photographs read")
-    for path, found in _query_features(database, client, model, paths, add_to_index):
+    for path, found in _query_features(database, client, model, paths, add_to_index, coordinates):
         progress.add()
         if isinstance(found, LocalFeatures) and not len(found):
             found = UnusableImage(
@@ -105,7 +115,12 @@ def extract_queries(
 
 
 def _query_features(
-    database: Database, client: Any, model: ModelConfig, paths: Sequence[str], add_to_index: bool
+    database: Database,
+    client: Any,
+    model: ModelConfig,
+    paths: Sequence[str],
+    add_to_index: bool,
+    coordinates: bool,
 ) -> Iterator[tuple[str, LocalFeatures | LandmarkError]]:
     new = []
     for path in paths:
@@ -133,6 +148,7 @@ def _query_features(
             save_image(
                 database, entry.path, model.fingerprint, entry.etag, found.features,
                 aggregation=aggregation, read_etag=found.etag,
+                shot=found.shot if coordinates else found.shot.without_place(),
             )  # fmt: skip
         return entry.path, found.features
 

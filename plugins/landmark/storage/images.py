@@ -10,6 +10,7 @@ import psycopg
 from pgvector import HalfVector
 from pgvector.psycopg import register_vector
 
+from landmark.extraction.shot import NOTHING_SAID, Shot
 from landmark.features import LocalFeatures
 from landmark.storage.aggregations import NumberedAggregation, hold_aggregation
 from landmark.storage.blobs import (
@@ -110,6 +111,7 @@ def save_image(
     aggregation: NumberedAggregation | None = None,
     size: int | None = None,
     read_etag: str | None = None,
+    shot: Shot = NOTHING_SAID,
 ) -> None:
     """Write an image's features, instead of any it had, and settle it in the sweep.
 
@@ -121,6 +123,8 @@ def save_image(
         Of the model: makes the global descriptor. Without it `landmark_index` adds that later.
     size, read_etag : int, str, optional
         The object's bytes, as listed; its etag, as read: some servers list another.
+    shot : Shot
+        Where and when it says that it was taken.
     """
     pooled, sketch, number = features.global_descriptor, None, None
     if aggregation:
@@ -135,8 +139,9 @@ def save_image(
         connection.execute(
             "INSERT INTO landmarks (image_path, model, etag, width, height, n_features,"
             " locations, descriptors, scales, attention,"
-            " global_descriptor, sketch, aggregation, size, read_etag)"
-            " VALUES (%s, %s, %s, %s, %s, %s, %b, %b, %b, %b, %s, %b, %s, %s, %s)"
+            " global_descriptor, sketch, aggregation, size, read_etag,"
+            " latitude, longitude, taken_at)"
+            " VALUES (%s, %s, %s, %s, %s, %s, %b, %b, %b, %b, %s, %b, %s, %s, %s, %s, %s, %s)"
             " ON CONFLICT (image_path, model) DO UPDATE SET"
             " etag = excluded.etag, width = excluded.width, height = excluded.height,"
             " n_features = excluded.n_features, locations = excluded.locations,"
@@ -144,7 +149,8 @@ def save_image(
             " attention = excluded.attention,"
             " global_descriptor = excluded.global_descriptor, sketch = excluded.sketch,"
             " aggregation = excluded.aggregation, size = excluded.size,"
-            " read_etag = excluded.read_etag, indexed_at = now()",
+            " read_etag = excluded.read_etag, latitude = excluded.latitude,"
+            " longitude = excluded.longitude, taken_at = excluded.taken_at, indexed_at = now()",
             [
                 image_path,
                 model,
@@ -161,6 +167,7 @@ def save_image(
                 number,
                 size,
                 None if read_etag == etag else read_etag,
+                *shot,
             ],
         )
         connection.execute(
