@@ -309,7 +309,7 @@ def test_a_model_is_loaded_once_a_process(hub_model, monkeypatch):
     ("runtime", "threads"),
     [(LITERT, 1), (LITERT, 2), (LITERT, 8), (TENSORFLOW, 1), (TENSORFLOW, 8)],
 )
-def test_features_are_the_same_bytes_by_any_number_of_threads(bundled_model, runtime, threads):
+def test_features_are_the_same_by_any_number_of_threads(bundled_model, runtime, threads):
     model = replace(bundled_model, runtime=runtime)
     code = (
         "import sys; from landmark.extraction.extractor import load_extractor; import pickle\n"
@@ -333,8 +333,13 @@ def test_features_are_the_same_bytes_by_any_number_of_threads(bundled_model, run
     )
     by_threads, alone = pickle.loads(ran.stdout), load_extractor(model).extract(data, "x")
     assert len(alone) > 100
+    assert len(by_threads) == len(alone)
     for one in ("locations", "descriptors", "scales", "attention"):
-        assert getattr(by_threads, one).tobytes() == getattr(alone, one).tobytes()
+        ours, theirs = getattr(by_threads, one), getattr(alone, one)
+        if runtime == LITERT:
+            assert ours.tobytes() == theirs.tobytes()
+        else:  # whose sums some processors take in another order
+            np.testing.assert_allclose(ours, theirs, atol=2e-3, rtol=1e-5)
 
 
 def test_threads_share_an_extractor(hub_model):

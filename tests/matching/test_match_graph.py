@@ -7,12 +7,12 @@ from hypothesis import strategies as st
 
 from landmark.matching.match_graph import (
     EDGE_INLIERS,
-    SAID_INLIERS,
     chains,
     scores,
     support,
     sureness,
 )
+from landmark.matching.ranking import SAID_INLIERS
 
 
 def graph(*edges):

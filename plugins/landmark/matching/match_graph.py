@@ -17,8 +17,6 @@ from numpy.typing import NDArray
 
 #: Below it a pair is no edge: chance reaches as much.
 EDGE_INLIERS = 10
-#: A pair that people say to show one place counts as if it had so many: no pair has more.
-SAID_INLIERS = 1_000_000
 # Half as sure as a pair can be, and how fast that changes.
 HALF_SURE_INLIERS, SURENESS_STEP = 18, 2
 # How far support spreads: the share that goes on at each step. 0.8**60 is nothing any more.

@@ -14,7 +14,7 @@ from landmark.matching.match_graph import EDGE_INLIERS
 from landmark.matching.ranking import MIN_INLIERS, Match, TopK
 from landmark.search.comparison import Query
 from landmark.search.copies import grouped
-from landmark.search.likeness import likeness
+from landmark.search.likeness import Likeness
 from landmark.search.neighbourhood import SEEDS, Neighbourhood, neighbourhood, rank_by_graph
 from landmark.search.shortlist import CANDIDATES, EXPANDED_BY, Shortlist
 from landmark.storage.aggregations import NumberedAggregation, known_aggregations
@@ -80,6 +80,13 @@ class Table:
         """How many inliers images of other places have."""
         of_table = measured_chance(self.database, self.model).histogram
         return chance_figures(of_table, self._chance_of_model)
+
+    @cached_property
+    def likeness(self) -> Likeness | None:
+        """How alike images are to queries; None where nothing describes the table."""
+        if not self.aggregations:
+            return None
+        return Likeness(self.database, self.model, self.aggregations[0])
 
     @cached_property
     def local_dimensions(self) -> int | None:
@@ -157,12 +164,8 @@ class RunningSearch:
         images = self.compared
         if self.mode == "shortlist":
             images = max(images, table.images - self.is_indexed)
-        alike: dict[str, float] = {}
-        if table.aggregations:
-            paths = [match.image_path for match in found]
-            alike = likeness(
-                table.database, table.model, table.aggregations[0], self.query.features, paths
-            )
+        paths = [match.image_path for match in found]
+        alike = table.likeness.of(self.query.features, paths) if table.likeness else {}
         judged = [
             table.chance.judged(match, images, alike.get(match.image_path)) for match in found
         ]

@@ -164,6 +164,17 @@ def spread_ids(database: Database, aggregation: int, images: int) -> list[int]:
         return [number for (number,) in rows]
 
 
+def among_described(database: Database, aggregation: int, ids: Sequence[int]) -> list[int]:
+    """Those of some images that the aggregation has described, ascending."""
+    with database.connect() as connection:
+        rows = connection.execute(
+            "SELECT id FROM landmarks WHERE id = ANY(%s) AND aggregation = %s"
+            " AND global_descriptor IS NOT NULL ORDER BY id",
+            [list(ids), aggregation],
+        )
+        return [number for (number,) in rows]
+
+
 def read_sketches(
     database: Database, kernel: MatchKernel, ids: Sequence[int]
 ) -> dict[int, Sketch | None]:

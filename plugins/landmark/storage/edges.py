@@ -10,7 +10,7 @@ import psycopg
 from psycopg import sql
 from typing_extensions import LiteralString
 
-from landmark.matching.match_graph import SAID_INLIERS
+from landmark.matching.ranking import SAID_INLIERS
 from landmark.storage.corrections import SAID_PAIRS
 from landmark.storage.database import Database
 

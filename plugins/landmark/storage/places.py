@@ -254,12 +254,14 @@ def save_places(
         for group in groups:
             kept = [image for image in group.images if image in there]
             written = connection.execute(
-                "INSERT INTO landmark_places (id, model) OVERRIDING SYSTEM VALUE"
-                " VALUES (coalesce(%s::bigint,"
-                "  nextval(pg_get_serial_sequence('landmark_places', 'id'))), %s)"
-                " ON CONFLICT (id) DO UPDATE SET grouped_at = clock_timestamp() RETURNING id",
-                [group.place, model],
+                "UPDATE landmark_places SET grouped_at = clock_timestamp() WHERE id = %s"
+                " RETURNING id",
+                [group.place],
             ).fetchone()
+            if written is None:
+                written = connection.execute(
+                    "INSERT INTO landmark_places (model) VALUES (%s) RETURNING id", [model]
+                ).fetchone()
             assert written is not None
             ids.append(written[0])
             connection.execute(
