@@ -99,10 +99,19 @@ def search_note(asked: str | list[str], outcome: dict[str, Any]) -> str:
     if not answer["matches"]:
         return f"**no match** among {answer['images_compared']} images: {_code(query)}."
     return (
-        f"**{answer['verdict']}**: {_code(query)}; {answer['matches']} of "
+        f"**{answer['verdict']}**: {_code(query)}; {_place(answer)}{answer['matches']} of "
         f"{answer['images_compared']} images ranked, first {_code(answer['best'])}; the surest has "
         f"{answer['inliers']} inliers."
     )
+
+
+def _place(answer: dict[str, Any]) -> str:
+    place = answer.get("place")
+    if place is None:
+        return ""
+    title = _code(place["name"]) if place["name"] else f"place {place['id']}"
+    several = "" if place["photographs"] == 1 else "s"
+    return f"{title}, {place['photographs']} photograph{several}; "
 
 
 def sweep_note(outcome: dict[str, Any]) -> str:

@@ -148,6 +148,11 @@ class Settings(BaseSettings):
         homes = [home for home in (self.images, self.uploads) if home is not None]
         return tuple(dict.fromkeys("/".join(home.split("/")[:3]) + "/" for home in homes))
 
+    @property
+    def shown_prefixes(self) -> tuple[str, ...]:
+        """Below which a photograph must lie to be shown."""
+        return (*self.query_prefixes, self.images)
+
     def check_queries(self, asked: str | Sequence[str]) -> None:
         """Refuse paths and prefixes that may not be searched for, before anything of them is read.
 
@@ -181,8 +186,7 @@ class Settings(BaseSettings):
         LandmarkError
             If it lies outside of `images` and may not be searched for either.
         """
-        shown = self.model_copy(update={"queries": (*self.query_prefixes, self.images)})
-        shown.check_queries(path)
+        self.model_copy(update={"queries": self.shown_prefixes}).check_queries(path)
 
     @field_validator("queries", mode="before")
     @classmethod

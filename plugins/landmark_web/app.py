@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 
 from landmark.errors import LandmarkError, ServerFault, UnusableImage
 from landmark.storage.bucket import ObjectMissing
-from landmark_web.pages import corrections, index, result, run_tab, searches, static
+from landmark_web.pages import corrections, index, places, result, run_tab, searches, static
 from landmark_web.responses import message
 
 HEADERS = {
@@ -35,6 +35,8 @@ app.include_router(searches.router)
 app.include_router(result.router)
 app.include_router(corrections.forms)
 app.include_router(corrections.router)
+app.include_router(places.forms)
+app.include_router(places.router)
 app.include_router(index.router)
 app.include_router(index.forms)
 app.include_router(run_tab.router)

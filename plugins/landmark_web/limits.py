@@ -54,7 +54,16 @@ PAIR_SIDE_PX, PAIR_HEIGHT_PX = 2048, 1000
 # Entries of a page.
 RESULTS_A_PAGE, SEARCHES_A_PAGE, QUERIES_A_PAGE = 1000, 24, 200
 CORRECTIONS_A_PAGE = 50
+PLACES_A_PAGE, PLACE_PICTURES = 24, 6
+PHOTOGRAPHS_A_PAGE = 60
+#: Of a place the best connected photographs are drawn; of more nobody would see the lines.
+GRAPH_PHOTOGRAPHS = 60
+#: Of the rest of a place that is parted so many are said to be one.
+HELD_TOGETHER = 30
 NEWEST, SWEEPS = 24, 10
+
+#: What people write of a place, in characters; within `MAX_FIELDS_BYTES`, each in up to twelve.
+MAX_NAME, MAX_NOTE = 100, 1000
 
 # Uploads.
 MAX_UPLOAD_BYTES = 50_000_000
@@ -62,7 +71,7 @@ MAX_UPLOAD_BYTES = 50_000_000
 MAX_TEXT = 1_000_000
 #: Of the other fields and the form's own words.
 REST_BYTES = 2 * MAX_TEXT
-#: Of a form without a file: two paths, each byte of them in three.
+#: Of a form without a file: two paths, each byte of them in three; or a note.
 MAX_FIELDS_BYTES = 16_000
 #: Enough to see that it can be decoded.
 CHECK_SIDE_PX = 256

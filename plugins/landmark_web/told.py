@@ -26,6 +26,14 @@ class Folder(TypedDict):
     folder: str
 
 
+class Place(TypedDict):
+    """Which one a search has found."""
+
+    id: NonNegativeInt
+    name: str | None
+    photographs: NonNegativeInt
+
+
 class Answer(TypedDict):
     """Of `rank_matches`: of several searches, that of the surest, and how many came out how."""
 
@@ -35,6 +43,7 @@ class Answer(TypedDict):
     images_compared: NonNegativeInt
     best: str | None
     inliers: NonNegativeInt
+    place: NotRequired[Place]
     searches: NotRequired[dict[str, NonNegativeInt]]
 
 

@@ -95,6 +95,15 @@ def test_a_place_keeps_its_id_and_name_while_it_grows(two, make_view):
     assert list_places(two, MODEL, name="dark") == []
 
 
+def test_a_place_all_of_whose_images_have_gone_has_none(two):
+    first, second = sorted(grouped(two))
+    name_place(two, first, "Lighthouse", "")
+    with two.connect() as connection:
+        connection.execute("DELETE FROM landmarks")
+    update_places(two, MODEL, CHANCE)
+    assert (find_place(two, first).images, find_place(two, second)) == (0, None)
+
+
 def test_what_joins_is_found_by_either_id(two, caplog):
     caplog.set_level(logging.INFO)
     before = grouped(two)

@@ -11,6 +11,7 @@ from PIL import Image
 from landmark.errors import LandmarkError
 from landmark.matching.ranking import Match, Step
 from landmark.search.drawing import Pair, draw_chain
+from landmark.search.place import FoundPlace
 from landmark.search.result import SearchResult, result_folder
 from stack.demo import ranked_paths
 
@@ -39,6 +40,7 @@ RESULT = SearchResult(
         ),
     ],
     chance="300000 pairs of the model's photographs",
+    place=FoundPlace(17, "The\nlighthouse", 12),
 )
 
 
@@ -52,6 +54,7 @@ def test_the_text_is_the_contract():
         "# parameters: top_k=100 min_inliers=12\n"
         "# chance: 300000 pairs of the model's photographs\n"
         "# verdict: match\n"
+        "# place: 17, The%0Alighthouse, 12 photographs\n"
         "# columns: rank, inliers, putative, image_path, expected, via, said, overlay, copy_of\n"
         "1\t40\t90\ts3://b/ä b.jpg\t1.234e-06\t\t\t17\tquery\n"
         "1\t39\t88\ts3://b/copy%0A.jpg\t2e-06\t\t\t0\ts3://b/ä b.jpg\n"
@@ -67,7 +70,7 @@ def test_the_demo_reads_the_text():
 
 
 def test_no_match_is_a_header_alone():
-    text = replace(RESULT, matches=[], verdict="no match").to_text().decode()
+    text = replace(RESULT, matches=[], verdict="no match", place=None).to_text().decode()
     assert text.splitlines()[-2:] == [
         "# verdict: no match",
         "# columns: rank, inliers, putative, image_path, expected, via, said, overlay, copy_of",
@@ -76,6 +79,7 @@ def test_no_match_is_a_header_alone():
 
 def test_the_json_is_the_same_and_comes_back():
     fields = json.loads(RESULT.to_json())
+    assert fields["place"] == {"id": 17, "name": "The\nlighthouse", "photographs": 12}
     assert fields["matches"][1] == {
         "rank": 2,
         "inliers": 13,

@@ -46,6 +46,14 @@ def test_it_says_what_was_found(note):
         f"**match**: `{QUERY}`; 1 of 2 images ranked, first `s3://b/x.jpg`; the surest has 9 "
         "inliers. [Look"
     )
+    place = {"id": 17, "name": "The `*light*`\nhouse", "photographs": 12}
+    assert note({ANSWER: {**FOUND, "place": place}}, name="named").startswith(
+        f"**match**: `{QUERY}`; `The '*light*' house`, 12 photographs; 1 of 2 images ranked"
+    )
+    place = {"id": 17, "name": None, "photographs": 1}
+    assert note({ANSWER: {**FOUND, "place": place}}, name="unnamed").startswith(
+        f"**match**: `{QUERY}`; place 17, 1 photograph; 1 of 2"
+    )
     assert note({SUMMARY: SWEPT}, dag_id="landmark_index", name="sweep").startswith(
         "3 images seen: 3 new, 3 changed, 3 removed, 3 indexed, 3 failed, in 5 s. [Look at it]("
     )

@@ -50,6 +50,8 @@ def addresses(run_id):
         "/corrections?image_path=" + quote("s3://landmark/images/pages/1/0.jpg"),
         "/corrections.json",
         "/corrections/1/images/first",
+        "/places?name=x",
+        "/places/999999",
         "/index",
         "/index/image?path=" + quote("s3://landmark/images/pages/1/0.jpg"),
         f"/dags/landmark_search/runs/{run}",
@@ -78,11 +80,17 @@ READ = {
     "": "may_read_searches",
     "searches": "may_read_searches",
     "corrections": "may_read_searches",
+    "places": "may_read_index",
     "index": "may_read_index",
     "dags": "may_read_run",
     "static": "logged_in",
 }
-SENT = {"searches": "may_search", "corrections": "may_search", "index": "may_index"}
+SENT = {
+    "searches": "may_search",
+    "corrections": "may_search",
+    "places": "may_search",
+    "index": "may_index",
+}
 
 
 def test_every_route_asks_airflow_for_its_right_before_anything_else():
@@ -109,7 +117,7 @@ def test_every_route_asks_airflow_for_its_right_before_anything_else():
 
 def test_whoever_is_logged_in_sees_it(browser, pages):
     for address in [*addresses(pages.run_id), *addresses(pages.several_id)]:
-        if not address.endswith(("/none", "/via/1", "/first")):  # of which there is none
+        if not address.endswith(("/none", "/via/1", "/first", "/999999")):  # of which there is none
             answer = browser.get(address, follow_redirects=True)
             assert answer.status_code == 200, address
 

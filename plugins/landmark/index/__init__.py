@@ -1,4 +1,14 @@
 """Bucket -> rows -> descriptions -> edges -> places, and which model searches use of them."""
 
 # What other wings use; the other rooms are this one's own.
-__all__ = ["chance", "describe", "extract", "link", "listing", "places", "registry", "sweep"]
+__all__ = [
+    "chance",
+    "describe",
+    "extract",
+    "link",
+    "listing",
+    "place_corrections",
+    "places",
+    "registry",
+    "sweep",
+]

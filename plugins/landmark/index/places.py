@@ -21,13 +21,15 @@ from landmark.progress import Progress
 from landmark.storage import places
 from landmark.storage.chance import measured_chance
 from landmark.storage.database import Database
-from landmark.storage.edges import Edge, edges_of
+from landmark.storage.edges import Edge, edges_of, versions_of
 from landmark.storage.models import count_all_images
 
 logger = logging.getLogger(__name__)
 
 # So many changes are looked at at once, and so many images with what they touch: some 100 MB.
 CHANGES, MOST_IMAGES = 20_000, 100_000
+# So many may be touched by what is brought up to date while somebody waits: a second or two.
+MOST_AT_ONCE = 5_000
 # Pairs are never so sure that fewer inliers join a place, nor is a place asked for more.
 HALF_SURE = (18, 60)
 
@@ -65,7 +67,7 @@ def update_places(
     int
         How many images were grouped.
     """
-    with database.alone(f"grouping places of {model}"):
+    with database.alone(_work(model)):
         of_table = measured_chance(database, model).histogram
         chance = chance_figures(of_table, chance_of_model).chance
         half = half_sure(chance, count_all_images(database, model))
@@ -78,7 +80,32 @@ def update_places(
                 progress = Progress(len(region.images), "images grouped by place")
             progress.total = max(progress.total, progress.done + len(region.images))
             progress.add(len(region.images))
+        places.end_empty_places(database, model)
         return progress.done if progress else 0
+
+
+def update_places_of(database: Database, model: str, paths: Sequence[str]) -> bool:
+    """Group at once what has changed of a few images, as pairs were weighed last.
+
+    Returns
+    -------
+    bool
+        False if nothing is done, and `update_places` will do it: another process is at it, no image
+        of the model was grouped yet, or more than `MOST_AT_ONCE` are touched.
+    """
+    with database.alone(_work(model), wait=False) as is_alone:
+        half = places.grouped_by(database, model) if is_alone else None
+        if half is None:
+            return False
+        images = {image for image, _ in versions_of(database, model, paths).values()}
+        changes = places.also_ungrouped(database, images)
+        if not changes:
+            return True
+        region = _region(database, changes, least_inliers(half))
+        if len(region.images) > MOST_AT_ONCE:
+            return False
+        _group(database, model, region, half)
+        return True
 
 
 def half_sure(chance: Chance, images: int) -> int:
@@ -86,6 +113,10 @@ def half_sure(chance: Chance, images: int) -> int:
     low, high = HALF_SURE
     sure = (n for n in range(low, high) if chance.expected(n, images) < MATCH_EXPECTED)
     return next(sure, high)
+
+
+def _work(model: str) -> str:
+    return f"grouping places of {model}"
 
 
 def _region(database: Database, changes: Mapping[int, int], least: int) -> Region:

@@ -21,6 +21,7 @@ from landmark.search import fanout
 from landmark.search.comparison import Query
 from landmark.search.copies import ungrouped
 from landmark.search.neighbourhood import own_edges
+from landmark.search.place import find_place_of
 from landmark.search.planning import RunningSearch, Table, begin_searches, group_queries
 from landmark.search.result import SearchResult, read_query
 from landmark.search.searches import Search
@@ -148,15 +149,16 @@ def rank_table(
                 if keep_edges
             ]
             listed = [search.listed(table, top_k, min_inliers) for search in searches]
+            places = [find_place_of(frozen, model, matches) for matches in listed]
             figures = table.chance  # read now: afterwards the snapshot is gone
         for edges, versions in own:
             save_edges(database, edges, versions)
-        found = iter(listed)
+        found = zip(listed, places, strict=True)
         for search in begun:
             if isinstance(search, LandmarkError):
                 yield search
                 continue
-            matches = next(found)
+            matches, place = next(found)
             yield SearchResult(
                 query=search.query.path,
                 model=model,
@@ -174,6 +176,7 @@ def rank_table(
                 verdict=verdict(ungrouped(matches)),
                 matches=matches,
                 chance=figures.source,
+                place=place,
             )
 
 

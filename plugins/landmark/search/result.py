@@ -15,6 +15,7 @@ from pydantic_core import from_json
 from landmark.errors import LandmarkError
 from landmark.features import LocalFeatures
 from landmark.matching.ranking import Match
+from landmark.search.place import FoundPlace
 from landmark.storage.bucket import read_object, write_object
 
 logger = logging.getLogger(__name__)
@@ -62,6 +63,8 @@ class SearchResult:
         Best first. What the query itself does not reach has the chain by way of which it was found.
     chance : str
         Which figures `Match.expected` goes by; empty in a result of before there were any.
+    place : FoundPlace or None
+        That of the sure matches; None without any, or where these are in none.
     """
 
     query: str
@@ -73,6 +76,7 @@ class SearchResult:
     verdict: str
     matches: list[Match]
     chance: str = ""
+    place: FoundPlace | None = None
 
     def to_text(self) -> bytes:
         """matches.txt: a header, then a line of `COLUMNS` for each match, separated by tabs.
@@ -90,6 +94,9 @@ class SearchResult:
             "chance": self.chance,
             "verdict": self.verdict,
         }
+        if self.place is not None:
+            name = f", {self.place.name.translate(CONTROL_CHARACTERS)}" if self.place.name else ""
+            header["place"] = f"{self.place.id}{name}, {self.place.size}"
         lines = [f"# {key}: {value}" for key, value in header.items()]
         lines.append("# columns: " + ", ".join(COLUMNS))
         for rank, match in enumerate(self.matches, 1):
@@ -217,6 +224,8 @@ def write_result(client: Any, folder: str, result: SearchResult) -> dict[str, An
         "inliers": max((match.inliers for match in result.matches), default=0),
         "result": folder + TEXT,
     }
+    if result.place is not None:
+        answer["place"] = asdict(result.place)
     logger.info("%s", answer)
     return answer
 

@@ -15,6 +15,7 @@ __all__ = [
     "models",
     "nearest",
     "partitions",
+    "place_photographs",
     "places",
     "row_cache",
     "sweeps",

@@ -182,8 +182,18 @@ class Database:
         return names
 
     @contextmanager
-    def alone(self, work: str) -> Iterator[None]:
+    def alone(self, work: str, wait: bool = True) -> Iterator[bool]:
         """Wait until no other process is at work of this name; whoever dies lets go of it.
+
+        Parameters
+        ----------
+        wait : bool
+            Otherwise go on at once, though another is at work.
+
+        Yields
+        ------
+        bool
+            Whether no other is.
 
         Raises
         ------
@@ -199,10 +209,13 @@ class Database:
             cursor = psycopg.ClientCursor(connection)
             while cursor.execute(lock, [MIGRATION_LOCK, work]).fetchone() != (True,):
                 connection.rollback()
+                if not wait:
+                    yield False
+                    return
                 logger.info("waiting for another process: %s", work)
                 time.sleep(LOCK_POLL_S)
                 pin(connection)
-            yield
+            yield True
             connection.execute("SELECT")
 
 

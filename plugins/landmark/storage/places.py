@@ -152,6 +152,15 @@ def begin_grouping(database: Database, model: str, half: int) -> None:
             )
 
 
+def grouped_by(database: Database, model: str) -> int | None:
+    """With how many inliers a pair was half sure when images were grouped last; None: never."""
+    with database.connect() as connection:
+        row = connection.execute(
+            "SELECT grouped_by FROM landmark_models WHERE model = %s", [model]
+        ).fetchone()
+        return row[0] if row else None
+
+
 def ungrouped(database: Database, model: str, rows: int) -> dict[int, int]:
     """Images whose pairs have changed since they were grouped, by number of what says so.
 
@@ -217,6 +226,21 @@ def said_among(database: Database, images: Collection[int]) -> dict[tuple[int, i
             {"ids": list(images)},
         )
         return {(first, second): is_same for first, second, is_same in rows}
+
+
+def end_empty_places(database: Database, model: str) -> None:
+    """Places all of whose images have gone have none; without a name or a note they go, too."""
+    with database.connect() as connection:
+        connection.execute(
+            "UPDATE landmark_places SET images = 0 WHERE model = %s AND images > 0"
+            " AND NOT EXISTS (SELECT FROM landmark_place_images WHERE place = landmark_places.id)",
+            [model],
+        )
+        connection.execute(
+            "DELETE FROM landmark_places WHERE model = %s AND images = 0"
+            " AND joined_into IS NULL AND name IS NULL AND note IS NULL",
+            [model],
+        )
 
 
 def save_places(

@@ -24,9 +24,10 @@ from landmark.storage.corrections import (
 )
 from landmark_web.connection import connected
 from landmark_web.findings import Asked, OneSearch, photographs_of, result_of, words_on
-from landmark_web.limits import CORRECTIONS_A_PAGE, LOOKING, MAX_FIELDS_BYTES
+from landmark_web.limits import CORRECTIONS_A_PAGE, LOOKING
 from landmark_web.permissions import allowed, may_read_searches, may_search, same_origin
 from landmark_web.responses import check_shown, html, is_shown, picture, see_other
+from landmark_web.small_form import read_fields
 
 router = APIRouter(dependencies=[Depends(may_read_searches)])
 forms = APIRouter(dependencies=[Depends(same_origin), Depends(may_search)])
@@ -97,7 +98,7 @@ async def correct(
 
     It leads to where the button is: the match of this rank, in the gallery's page or by itself.
     """
-    fields = await _read_fields(request)
+    fields = await read_fields(request)
     await LOOKING.run(user, _correct, one, fields, user.get_name())
     if page is None:
         return see_other(request, "searches", one.run.run_id, "pairs", rank, **one.where)
@@ -118,15 +119,6 @@ def _find(number: int) -> Correction:
         raise HTTPException(404, f"There is no correction {number}.")
     check_shown(found.first, found.second)
     return found
-
-
-async def _read_fields(request: Request) -> Mapping[str, str]:
-    """The fields of a small form; here, not by FastAPI, which reads it before it asks who sends."""
-    length = request.headers.get("content-length", "")
-    if not length.isdecimal() or int(length) > MAX_FIELDS_BYTES:
-        raise HTTPException(413, f"The form is larger than {MAX_FIELDS_BYTES} bytes.")
-    async with request.form(max_files=0, max_fields=10) as form:
-        return {name: value for name, value in form.items() if isinstance(value, str)}
 
 
 def _correct(search: Asked, fields: Mapping[str, str], person: str) -> None:

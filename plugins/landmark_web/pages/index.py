@@ -8,12 +8,11 @@ from airflow.api_fastapi.core_api.security import GetUserDep
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from landmark.errors import LandmarkError
 from landmark.storage.edges import graph_counts
 from landmark.storage.images import failures_by_reason, is_known_image, newest_images
 from landmark.storage.models import growth, known_models
 from landmark.storage.sweeps import recent_sweeps
-from landmark_web.connection import connected
+from landmark_web.connection import connected, current_model
 from landmark_web.limits import LOOKING, NEWEST, OVERVIEW_S, SWEEPS, kept
 from landmark_web.permissions import allowed, may_index, may_read_index, same_origin
 from landmark_web.responses import check_shown, html, picture, see_other
@@ -54,15 +53,8 @@ def _check_known(path: str) -> None:
 
 @kept(OVERVIEW_S)
 def _overview() -> dict[str, Any]:
-    from landmark.index.registry import searched_model
-
     settings, database, _ = connected()
-    models = known_models(database)
-    # As searches: the model completed last, or that of the settings before the first is complete.
-    try:
-        current = searched_model(database, settings).fingerprint
-    except LandmarkError:
-        current = max(models, key=lambda one: (one.searched, one.images)).model if models else ""
+    models, current = known_models(database), current_model()
     row = next((one for one in models if one.model == current and one.images), None)
     pairs, waiting = graph_counts(database, current)
     return {

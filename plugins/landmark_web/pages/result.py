@@ -35,7 +35,7 @@ from landmark_web.limits import (
     QUERIES_A_PAGE,
     RESULTS_A_PAGE,
 )
-from landmark_web.permissions import allowed, may_read_searches, may_search
+from landmark_web.permissions import allowed, may_read_index, may_read_searches, may_search
 from landmark_web.responses import html
 from landmark_web.runs import SEARCH, STEPS, Run, find_run
 from landmark_web.thumbnails import thumbnail
@@ -226,6 +226,7 @@ def _run_page(request: Request, user: Any, run: Run, page: int, query: int | Non
         shown=shown,
         said=words_on(photographs_of(one.search.query, shown)) if one and shown else None,
         allowed=allowed(request, user, may_search),
+        places=allowed(request, user, may_read_index),
         page=page,
         pages=-(-len(result.matches) // RESULTS_A_PAGE) if result else 1,
     )
