@@ -5,9 +5,11 @@ from itertools import combinations
 from dask.distributed import Client
 from graphs import MODEL
 
+from landmark.extraction.shot import Shot
 from landmark.index.places import update_places
 from landmark.matching.chance import ChanceHistogram
 from landmark.matching.ranking import Match, Step
+from landmark.matching.whereabouts import Whereabouts
 from landmark.search.comparison import Query
 from landmark.search.place import FoundPlace, place_of
 from landmark.search.rank import rank_alone
@@ -43,7 +45,9 @@ def test_a_search_answers_with_it(database, make_view):
     names = [f"s3://b/{place}-{view}.jpg" for place in (1, 2) for view in range(3)]
     for name in names:
         place, view = int(name[7]), int(name[9])
-        save_image(database, name, MODEL, "1", make_view(place, view))
+        # Of the second place, one photograph says nothing of where it was taken.
+        shot = Shot(40.0 + place, 12.0) if (place, view) != (2, 0) else Shot()
+        save_image(database, name, MODEL, "1", make_view(place, view), shot=shot)
     rows = versions_of(database, MODEL, names)
     ids = [rows[name][0] for name in names]
     pairs = [*combinations(ids[:3], 2), *combinations(ids[3:], 2)]
@@ -54,10 +58,15 @@ def test_a_search_answers_with_it(database, make_view):
     name_place(database, places["2"], "Lighthouse", "")
     with Client(processes=False, n_workers=1, dashboard_address=None) as client:
 
+        def search(query):
+            return rank_alone(database, client, MODEL, query, 10, chance_of_model=chance)
+
         def found(query):
-            return rank_alone(database, client, MODEL, query, 10, chance_of_model=chance).place
+            return search(query).place
 
         one = Query("s3://b/q.jpg", make_view(2, 7))
         assert found(one) == FoundPlace(places["2"], "Lighthouse", 3)
         assert found(Query("s3://b/q.jpg", make_view(1, 7))) == FoundPlace(places["1"], None, 3)
         assert found(Query("s3://b/q.jpg", make_view(9, 7))) is None
+        assert search(one).whereabouts == Whereabouts(42.0, 12.0, 0, 2)
+        assert search(Query("s3://b/q.jpg", make_view(9, 7))).whereabouts is None

@@ -10,6 +10,7 @@ from PIL import Image
 
 from landmark.errors import LandmarkError
 from landmark.matching.ranking import Match, Step
+from landmark.matching.whereabouts import Whereabouts
 from landmark.search.drawing import Pair, draw_chain
 from landmark.search.place import FoundPlace
 from landmark.search.result import SearchResult, result_folder
@@ -41,6 +42,7 @@ RESULT = SearchResult(
     ],
     chance="300000 pairs of the model's photographs",
     place=FoundPlace(17, "The\nlighthouse", 12),
+    whereabouts=Whereabouts(41.89021, 12.49223, 1234, 5),
 )
 
 
@@ -55,6 +57,7 @@ def test_the_text_is_the_contract():
         "# chance: 300000 pairs of the model's photographs\n"
         "# verdict: match\n"
         "# place: 17, The%0Alighthouse, 12 photographs\n"
+        "# whereabouts: 41.89021, 12.49223 (half within 1,234 m, by 5 photographs)\n"
         "# columns: rank, inliers, putative, image_path, expected, via, said, overlay, copy_of\n"
         "1\t40\t90\ts3://b/ä b.jpg\t1.234e-06\t\t\t17\tquery\n"
         "1\t39\t88\ts3://b/copy%0A.jpg\t2e-06\t\t\t0\ts3://b/ä b.jpg\n"
@@ -70,7 +73,11 @@ def test_the_demo_reads_the_text():
 
 
 def test_no_match_is_a_header_alone():
-    text = replace(RESULT, matches=[], verdict="no match", place=None).to_text().decode()
+    text = (
+        replace(RESULT, matches=[], verdict="no match", place=None, whereabouts=None)
+        .to_text()
+        .decode()
+    )
     assert text.splitlines()[-2:] == [
         "# verdict: no match",
         "# columns: rank, inliers, putative, image_path, expected, via, said, overlay, copy_of",
@@ -111,6 +118,20 @@ def test_the_json_is_the_same_and_comes_back():
         {"inliers": 35, "image_path": "s3://b/far.jpg", "said_same": False},
     ]
     assert SearchResult.from_json(RESULT.to_json()) == RESULT
+
+
+def test_whereabouts_are_geojson_and_come_back():
+    fields = json.loads(RESULT.to_json())
+    assert fields["whereabouts"] == {
+        "type": "Feature",
+        "geometry": {"type": "Point", "coordinates": [12.49223, 41.89021]},
+        "properties": {"spread_m": 1234, "photographs": 5},
+    }
+    for wrong in ("here", {"geometry": {"coordinates": ["x", 1]}, "properties": {}}):
+        with pytest.raises(ValueError):  # noqa: PT011
+            SearchResult.from_json(json.dumps({**fields, "whereabouts": wrong}).encode())
+    del fields["whereabouts"]  # of before there were any
+    assert SearchResult.from_json(json.dumps(fields).encode()) == replace(RESULT, whereabouts=None)
 
 
 def test_what_people_have_said_stands_in_both():

@@ -12,4 +12,5 @@ __all__ = [
     "putative",
     "ranking",
     "verification",
+    "whereabouts",
 ]

@@ -1,4 +1,4 @@
-"""Which place a search has found: the one of its sure matches."""
+"""Which place a search has found, and where that is: the one of its sure matches."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from landmark.matching.ranking import Match, verdict
+from landmark.matching.whereabouts import Whereabouts, whereabouts
+from landmark.search.copies import ungrouped
 from landmark.storage.database import Database
+from landmark.storage.images import coordinates_of
 from landmark.storage.places import find_place, places_of_paths
 
 
@@ -71,3 +74,11 @@ def find_place_of(database: Database, model: str, matches: Sequence[Match]) -> F
     number = place_of(matches, places_of_paths(database, model, paths)) if paths else None
     place = None if number is None else find_place(database, number)
     return place and FoundPlace(place.id, place.name, place.images)
+
+
+def find_whereabouts(
+    database: Database, model: str, matches: Sequence[Match]
+) -> Whereabouts | None:
+    """Where the sure matches say that they were taken; None where none does."""
+    paths = [match.image_path for match in sure_matches(ungrouped(matches))]
+    return whereabouts(coordinates_of(database, model, paths)) if paths else None

@@ -21,7 +21,7 @@ from landmark.search import fanout
 from landmark.search.comparison import Query
 from landmark.search.copies import ungrouped
 from landmark.search.neighbourhood import own_edges
-from landmark.search.place import find_place_of
+from landmark.search.place import find_place_of, find_whereabouts
 from landmark.search.planning import RunningSearch, Table, begin_searches, group_queries
 from landmark.search.result import SearchResult, read_query
 from landmark.search.searches import Search
@@ -149,7 +149,10 @@ def rank_table(
                 if keep_edges
             ]
             listed = [search.listed(table, top_k, min_inliers) for search in searches]
-            places = [find_place_of(frozen, model, matches) for matches in listed]
+            places = [
+                (find_place_of(frozen, model, found), find_whereabouts(frozen, model, found))
+                for found in listed
+            ]
             figures = table.chance  # read now: afterwards the snapshot is gone
         for edges, versions in own:
             save_edges(database, edges, versions)
@@ -158,7 +161,7 @@ def rank_table(
             if isinstance(search, LandmarkError):
                 yield search
                 continue
-            matches, place = next(found)
+            matches, (place, where) = next(found)
             yield SearchResult(
                 query=search.query.path,
                 model=model,
@@ -177,6 +180,7 @@ def rank_table(
                 matches=matches,
                 chance=figures.source,
                 place=place,
+                whereabouts=where,
             )
 
 

@@ -15,6 +15,7 @@ from pydantic_core import from_json
 from landmark.errors import LandmarkError
 from landmark.features import LocalFeatures
 from landmark.matching.ranking import Match
+from landmark.matching.whereabouts import Whereabouts
 from landmark.search.place import FoundPlace
 from landmark.storage.bucket import read_object, write_object
 
@@ -65,6 +66,8 @@ class SearchResult:
         Which figures `Match.expected` goes by; empty in a result of before there were any.
     place : FoundPlace or None
         That of the sure matches; None without any, or where these are in none.
+    whereabouts : Whereabouts or None
+        Where these say that they were taken; None where none does.
     """
 
     query: str
@@ -77,6 +80,7 @@ class SearchResult:
     matches: list[Match]
     chance: str = ""
     place: FoundPlace | None = None
+    whereabouts: Whereabouts | None = None
 
     def to_text(self) -> bytes:
         """matches.txt: a header, then a line of `COLUMNS` for each match, separated by tabs.
@@ -97,6 +101,8 @@ class SearchResult:
         if self.place is not None:
             name = f", {self.place.name.translate(CONTROL_CHARACTERS)}" if self.place.name else ""
             header["place"] = f"{self.place.id}{name}, {self.place.size}"
+        if self.whereabouts is not None:
+            header["whereabouts"] = self.whereabouts.told
         lines = [f"# {key}: {value}" for key, value in header.items()]
         lines.append("# columns: " + ", ".join(COLUMNS))
         for rank, match in enumerate(self.matches, 1):
@@ -122,6 +128,8 @@ class SearchResult:
         fields["matches"] = [
             {"rank": rank, **_match_fields(match)} for rank, match in enumerate(self.matches, 1)
         ]
+        if self.whereabouts is not None:
+            fields["whereabouts"] = self.whereabouts.to_geojson()
         return json.dumps(fields, indent=1, ensure_ascii=False).encode()
 
     @classmethod
@@ -141,6 +149,8 @@ class SearchResult:
             for copy in match.get("copies", []):
                 _check_match(copy, {*Match._fields} - {"copies"})
             del match["rank"]
+        if fields.get("whereabouts") is not None:
+            fields["whereabouts"] = Whereabouts.from_geojson(fields["whereabouts"])
         return _RESULT.validate_python(fields)
 
 

@@ -216,6 +216,18 @@ def record_failure(
         settle(connection, sweep, image_path, "failed")
 
 
+def coordinates_of(
+    database: Database, model: str, paths: Sequence[str]
+) -> list[tuple[float, float]]:
+    """Latitude and longitude, in degrees, of those images that say where they were taken."""
+    with database.connect() as connection:
+        return connection.execute(
+            "SELECT latitude, longitude FROM landmarks WHERE model = %s AND image_path = ANY(%s)"
+            " AND latitude IS NOT NULL ORDER BY id",
+            [model, list(paths)],
+        ).fetchall()
+
+
 def count_images(database: Database, model: str, up_to: int | None = None) -> int:
     """How many images the model has.
 
