@@ -6,10 +6,12 @@ import gzip
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 from s3_lookalike import Lookalike, lookalike
 
 from landmark.errors import LandmarkError, ServerFault, UnusableImage
+from landmark.extraction.decoding import DecodedImage
 from landmark.features import LocalFeatures
 from landmark.index.extract import extract_batch
 from landmark.index.sweep import finish_sweep, plan_sweep
@@ -28,11 +30,11 @@ class Extractor:
     def __init__(self, features: Any, model: Any) -> None:
         self._features, self.model = features, model
 
-    def decode(self, data: bytes, name: str) -> bytes:
-        return data
+    def decode(self, data: bytes, name: str) -> DecodedImage:
+        return DecodedImage(np.frombuffer(data, np.uint8), 1, 1)
 
-    def extract_decoded(self, image: bytes, name: str) -> Any:
-        if image == b"odd":
+    def extract_decoded(self, image: DecodedImage, name: str) -> Any:
+        if image.pixels.tobytes() == b"odd":
             raise ValueError("of a kind that nobody foresaw")
         return self._features
 

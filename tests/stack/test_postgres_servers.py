@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import count
 
+import numpy as np
 import psycopg
 import pytest
 from postgres_servers import restartable, standby_of
@@ -11,6 +12,7 @@ from psycopg.conninfo import conninfo_to_dict
 from s3_lookalike import lookalike
 
 from landmark.errors import ServerFault
+from landmark.extraction.decoding import DecodedImage
 from landmark.index.describe import describe_table
 from landmark.index.extract import extract_batch
 from landmark.index.sweep import finish_sweep, plan_sweep
@@ -93,7 +95,7 @@ class MadeUp:
         self._calls, self._in_the_middle = count(1), in_the_middle
 
     def decode(self, data, name):
-        return data
+        return DecodedImage(np.frombuffer(data, np.uint8), 1, 1)
 
     def extract_decoded(self, image, name):
         if next(self._calls) == IMAGES // 2:
