@@ -314,6 +314,7 @@ def test_index_then_search(dags, bucket, photograph, s3, least_rights):
         "parameters",
         "chance",
         "verdict",
+        "place",
         "columns",
     ]
     assert header["query"] == base + "query.jpg" and header["images compared"] == "9"

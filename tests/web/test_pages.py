@@ -43,6 +43,7 @@ def addresses(run_id):
         f"/searches/{run}/images/0?query=1",
         f"/searches/{run}/images/1?size=large",
         f"/searches/{run}/images/1/via/1",
+        f"/searches/{run}/images/1/copies/1",
         f"/searches/{run}/contact-sheet.jpg",
         f"/searches/{run}/pairs/1",
         f"/searches/{run}/pairs/1/picture.jpg",
@@ -117,7 +118,8 @@ def test_every_route_asks_airflow_for_its_right_before_anything_else():
 
 def test_whoever_is_logged_in_sees_it(browser, pages):
     for address in [*addresses(pages.run_id), *addresses(pages.several_id)]:
-        if not address.endswith(("/none", "/via/1", "/first", "/999999")):  # of which there is none
+        # Of these there is none.
+        if not address.endswith(("/none", "/via/1", "/copies/1", "/first", "/999999")):
             answer = browser.get(address, follow_redirects=True)
             assert answer.status_code == 200, address
 
@@ -168,7 +170,7 @@ def test_a_viewer_reads_corrections_and_makes_none(browser, pages):
         assert viewer.post(correct, data=form).status_code == 403
         assert browser.post(correct, data=form).status_code == 303
         try:
-            (said,) = viewer.get("/corrections.json").json()
+            said, *_ = viewer.get("/corrections.json").json()
             undo = f"/corrections/{said['number']}/undo"
             assert (said["is_same"], said["said_by"]) == (False, "admin")
             page = viewer.get(f"/searches/{run}").text
