@@ -140,11 +140,13 @@ def _region(database: Database, changes: Mapping[int, int], least: int) -> Regio
 
 
 def _group(database: Database, model: str, region: Region, half: int) -> None:
-    ids = np.array(sorted(region.images), np.int64)
+    ids = sorted(region.images)
     before = places.places_of(database, region.images)
     edges = places.edges_among(database, region.images, least_inliers(half))
-    numbered = {image: number for number, image in enumerate(ids.tolist())}
-    ends = np.searchsorted(ids, np.array([edge[:2] for edge in edges], np.int64).reshape(-1, 2))
+    numbered = {image: number for number, image in enumerate(ids)}
+    ends = np.array([[numbered[end] for end in edge[:2]] for edge in edges], np.int64).reshape(
+        -1, 2
+    )
     weighed = weights(np.array([edge.inliers for edge in edges], np.int64), half)
     said = places.said_among(database, region.images)
     together, apart = (
@@ -152,7 +154,7 @@ def _group(database: Database, model: str, region: Region, half: int) -> None:
         for wanted in (True, False)
     )
     found = communities(ends, weighed, together, apart)
-    groups = [[int(ids[place]) for place in group] for group in found]
+    groups = [[ids[place] for place in group] for group in found]
     kept = continued(groups, before)
     best = _best_connected(edges, weighed.tolist())
     grouped = [
@@ -164,7 +166,7 @@ def _group(database: Database, model: str, region: Region, half: int) -> None:
         place: _majority(place, before, numbers)
         for place in sorted(set(before.values()) - set(kept))
     }
-    written = places.save_places(database, model, grouped, ids.tolist(), ended, region.settled)
+    written = places.save_places(database, model, grouped, ids, ended, region.settled)
     _tell(before, numbers, written, ended)
 
 

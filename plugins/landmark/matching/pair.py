@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from landmark.matching.copies import are_copies
 from landmark.matching.overlays import explained_by_overlay
+from landmark.matching.placement import Pictured
 from landmark.matching.putative import QueryDescriptors, putative_matches, whole_numbers
 from landmark.matching.verification import Verification, VerificationParameters, verify
 
@@ -19,28 +20,12 @@ DELF_MAX_DISTANCE = 0.8
 MOST_OVERLAYS = 3
 
 
-class ImageFeatures(Protocol):
+class ImageFeatures(Pictured, Protocol):
     """What is compared of an image: of `LocalFeatures`, or of a row of the table."""
-
-    @property
-    def locations(self) -> NDArray[np.float32]:
-        """(y, x) px in the original image [n, 2]."""
-
-    @property
-    def descriptors(self) -> NDArray[np.float16]:
-        """Unit length up to rounding [n, d]."""
 
     @property
     def scales(self) -> NDArray[np.float32]:
         """As of `LocalFeatures`, [n]."""
-
-    @property
-    def width(self) -> int:
-        """Of the original image, px."""
-
-    @property
-    def height(self) -> int:
-        """Of the original image, px."""
 
     @property
     def side_px(self) -> int:
