@@ -22,7 +22,7 @@ from landmark.export import command as export
 from landmark.index.describe import describe_table
 from landmark.index.registry import remove_model, use_model
 from landmark.storage.database import Database
-from landmark.storage.models import known_model, known_models
+from landmark.storage.models import known_model, known_models, model_in_use
 
 # What a command does with the tables.
 Command = Callable[[Database, argparse.Namespace], None]
@@ -146,9 +146,5 @@ def _remove(database: Database, options: argparse.Namespace) -> None:
 
 
 def _describe(database: Database, options: argparse.Namespace) -> None:
-    model = options.model
-    if model is None:
-        model = next((one.model for one in known_models(database) if one.searched), None)
-    if model is None:
-        raise LandmarkError("searches use no model yet; run landmark_index, or name a MODEL")
+    model = options.model or model_in_use(database)
     describe_table(database, known_model(database, model).model, options.measure)

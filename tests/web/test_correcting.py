@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import html
 import re
 from dataclasses import replace
 from urllib.parse import quote
 
 import pytest
+from asking import ask, get, words
 
 from landmark.matching.ranking import Match, Step
 from landmark.search.result import SearchResult, read_result, write_query, write_result
@@ -17,23 +17,6 @@ from landmark.storage.images import save_image
 
 #: As keys of S3 may be.
 ODD = "images/a & <i>\"b\"\n'c'é%2F.jpg"
-
-
-def ask(site, method, address, user="ada", **form):
-    async def send():
-        async with site.browser(user) as browser:
-            return await browser.request(method, address, **form)
-
-    return asyncio.run(send())
-
-
-def get(site, address):
-    return ask(site, "GET", address)
-
-
-def words(answer):
-    """What a reader sees of a page."""
-    return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", answer.text)).split())
 
 
 def button(page, other, said):

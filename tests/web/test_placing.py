@@ -9,6 +9,7 @@ from itertools import combinations
 from urllib.parse import quote
 
 import pytest
+from asking import ask, get, words
 
 from landmark.index.places import update_places
 from landmark.matching.chance import ChanceHistogram
@@ -27,23 +28,6 @@ MODEL = "model-1"
 CHANCE = ChanceHistogram((99_000, *(1 + round(500 * 0.5**n) for n in range(9))))
 #: As keys of S3 may be.
 ODD = "a & <i>\"b\" 'c'é"
-
-
-def ask(site, method, address, user="ada", **form):
-    async def send():
-        async with site.browser(user) as browser:
-            return await browser.request(method, address, **form)
-
-    return asyncio.run(send())
-
-
-def get(site, address):
-    return ask(site, "GET", address)
-
-
-def words(answer):
-    """What a reader sees of a page."""
-    return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", answer.text)).split())
 
 
 def link(site, pairs, inliers=60):

@@ -11,9 +11,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from landmark.errors import LandmarkError
 from landmark.storage.database import Database
-from landmark.storage.models import known_models
+from landmark.storage.models import model_in_use
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,7 +37,7 @@ def run(database: Database, options: argparse.Namespace) -> None:
     if options.kind == "graphml":
         from landmark.export.graphml import export_graphml
 
-        export_graphml(database, options.model or _searched(database), options.target)
+        export_graphml(database, options.model or model_in_use(database), options.target)
         return
     from landmark.export.scene import read_scene
 
@@ -52,10 +51,3 @@ def run(database: Database, options: argparse.Namespace) -> None:
 
         export_hloc(scene, options.target)
     print(f"{len(scene.names)} photographs, {len(scene.edges)} pairs: {options.target}")
-
-
-def _searched(database: Database) -> str:
-    model = next((one.model for one in known_models(database) if one.searched), None)
-    if model is None:
-        raise LandmarkError("searches use no model yet; run landmark_index, or name one by --model")
-    return model

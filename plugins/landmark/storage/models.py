@@ -72,6 +72,20 @@ def known_model(database: Database, model: str) -> KnownModel:
     raise LandmarkError(f"{model}: the table has no such model; it has {others}")
 
 
+def model_in_use(database: Database) -> str:
+    """Fingerprint of the model that searches use.
+
+    Raises
+    ------
+    LandmarkError
+        If they use none yet.
+    """
+    for one in known_models(database):
+        if one.searched:
+            return one.model
+    raise LandmarkError("searches use no model yet; run landmark_index, or name a MODEL")
+
+
 def count_all_images(database: Database, model: str) -> int:
     """How many there are of a model, however many that is."""
     with database.connect() as connection:
