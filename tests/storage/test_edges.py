@@ -145,8 +145,13 @@ def test_the_graph_goes_with_its_model(three, make_view):
         remove_model(database, MODEL)
 
 
-def test_existing_images_wait_once_the_tables_are_there(empty_database, make_view):
+def test_existing_images_wait_once_the_tables_are_there(empty_database):
     empty_database.migrate(9)
-    save_image(empty_database, A, MODEL, "1", make_view(1))
+    with empty_database.connect() as connection:
+        connection.execute(
+            "INSERT INTO landmarks (image_path, model, etag, width, height, n_features, locations,"
+            " descriptors, scales, attention) VALUES (%s, %s, '1', 640, 480, 0, '', '', '', '')",
+            [A, MODEL],
+        )
     empty_database.migrate()
     assert waiting(empty_database) == [A]
