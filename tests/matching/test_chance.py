@@ -11,6 +11,7 @@ from landmark.matching.chance import (
     ENOUGH_PAIRS,
     Chance,
     ChanceHistogram,
+    chance_figures,
 )
 
 # As with the bundled model: 12 % of pairs reach 4 inliers, and of these each next one 55 %.
@@ -130,3 +131,36 @@ def test_likeness_only_lowers_what_is_expected_and_never_below_what_chance_does(
         alike = CHANCE_LIKENESS * law / law.mean()
         for bound in (10, 30, 100):
             assert (alike >= bound).mean() <= chance.expected(0, 1, bound)
+
+
+MODEL_PAIRS = simulated(200_000, np.random.default_rng(1))
+OF_THE_MODEL = "200000 pairs of the model's photographs"
+
+
+def test_a_small_table_of_another_kind_is_believed_at_once():
+    """Drawn houses: 8 % of pairs reach 12 inliers, the model's photographs 0.1 %."""
+    rng = np.random.default_rng(0)
+    drawn = ChanceHistogram.of(np.where(rng.random(400) < 0.15, 9 + rng.geometric(0.15, 400), 5))
+    figures = chance_figures(drawn, MODEL_PAIRS)
+    assert figures.source == "400 pairs of this table, unlike the model's photographs"
+    assert figures.chance.expected(30, 130) > 0.05 > MODEL_PAIRS.fit().expected(30, 130)
+    assert figures.chance.expected(30, 130, 100.0) == figures.chance.expected(30, 130)
+
+
+@pytest.mark.parametrize("pairs", [0, 30, 199, 400, 5_000])
+def test_a_small_table_like_the_models_photographs_does_not_pretend(pairs):
+    for seed in range(20):
+        of_table = simulated(pairs, np.random.default_rng(seed)) if pairs else ChanceHistogram()
+        assert chance_figures(of_table, MODEL_PAIRS).source == OF_THE_MODEL
+
+
+def test_a_few_pairs_of_one_place_are_no_other_kind():
+    few = simulated(300, np.random.default_rng(0)) + ChanceHistogram.of([18] * 4)
+    assert chance_figures(few, MODEL_PAIRS).source == OF_THE_MODEL
+
+
+def test_a_table_with_enough_pairs_goes_by_its_own():
+    enough = simulated(ENOUGH_PAIRS, np.random.default_rng(0))
+    figures = chance_figures(enough, MODEL_PAIRS)
+    assert figures.source == f"{ENOUGH_PAIRS} pairs of this table"
+    assert figures.chance == enough.fit()
