@@ -16,7 +16,9 @@ Brings the table `landmarks` in line with the bucket prefix `LANDMARK_IMAGES`: p
 6. `measure_chance` compares 2,000 random pairs of images of different places: how many inliers they
    have by chance decides the verdicts of searches.
 7. `group_places` finds out which images show one place, where pairs that agree have changed.
-8. `switch_model` lets searches use the model, if it is another than before and nothing is left to
+8. `tell_watches` reports to `LANDMARK_RESULTS/watches/` what places that somebody watches have got,
+   and updates the asset `landmark_watch`.
+9. `switch_model` lets searches use the model, if it is another than before and nothing is left to
    extract.
 
 Where more than `LANDMARK_MAX_REMOVED_SHARE` of the indexed photographs are not listed any more, or
@@ -34,11 +36,13 @@ import time
 from datetime import datetime, timedelta
 from typing import Any
 
-from airflow.sdk import Asset, Param, TriggerRule, dag, task
+from airflow.sdk import Asset, AssetAlias, Param, TriggerRule, dag, task
 
 from landmark_airflow import RunLink, batches_at_once
 
 LANDMARKS = Asset("landmarks")
+# Updated once for each report, and only then: DAGs of your own can be scheduled on it.
+WATCH, REPORTS = Asset("landmark_watch"), AssetAlias("landmark_watch_reports")
 
 # They share the cores: one on each is faster than one on all of them. `make up` sets how many.
 BATCHES_AT_ONCE = batches_at_once()
@@ -196,6 +200,22 @@ def landmark_index() -> None:
             model = registry.sweep_model(database, settings, run_id)
             return update_places(database, model.fingerprint, read_chance(model))
 
+    @task(execution_timeout=timedelta(hours=1), outlets=[REPORTS])
+    def tell_watches(run_id: str, outlet_events: Any) -> int:
+        """Report what watched places have got; return how many reports."""
+        from landmark.index import registry
+        from landmark.watching import watches
+        from landmark_airflow import landmark
+
+        with landmark() as (settings, database, s3):
+            model = registry.searched_model(database, settings)
+            reports = watches.tell_watches(
+                database, s3, settings.results, model.fingerprint, run_id
+            )
+            for report in reports:
+                outlet_events[REPORTS].add(WATCH, extra=report.to_event())
+            return len(reports)
+
     @task(execution_timeout=timedelta(minutes=10))
     def switch_model(run_id: str) -> bool:
         """Let searches use the model if it lacks nothing; return whether they do from now on."""
@@ -205,13 +225,13 @@ def landmark_index() -> None:
         with landmark() as (_, database, _):
             return registry.switch_after(database, run_id)
 
-    plan, summary, described, linked, measured, grouped, switched = (
+    plan, summary, described, linked, measured, grouped, told, switched = (
         plan_sweep(), summarise(), describe_images(), link_images(), measure_chance(),
-        group_places(), switch_model(),
+        group_places(), tell_watches(), switch_model(),
     )  # fmt: skip
     extract_batch.expand_kwargs(plan) >> [summary, described] >> switched
-    described >> linked >> measured >> grouped
-    for step in (plan, summary, described, linked, measured, grouped, switched):
+    described >> linked >> measured >> grouped >> told
+    for step in (plan, summary, described, linked, measured, grouped, told, switched):
         step.operator.operator_extra_links = (RunLink(),)  # type: ignore[attr-defined]
 
 

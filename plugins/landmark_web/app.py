@@ -15,7 +15,16 @@ from starlette.exceptions import HTTPException
 
 from landmark.errors import LandmarkError, ServerFault, UnusableImage
 from landmark.storage.bucket import ObjectMissing
-from landmark_web.pages import corrections, index, places, result, run_tab, searches, static
+from landmark_web.pages import (
+    corrections,
+    index,
+    places,
+    result,
+    run_tab,
+    searches,
+    static,
+    watches,
+)
 from landmark_web.responses import message
 
 HEADERS = {
@@ -37,6 +46,8 @@ app.include_router(corrections.forms)
 app.include_router(corrections.router)
 app.include_router(places.forms)
 app.include_router(places.router)
+app.include_router(watches.forms)
+app.include_router(watches.router)
 app.include_router(index.router)
 app.include_router(index.forms)
 app.include_router(run_tab.router)

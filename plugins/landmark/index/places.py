@@ -19,10 +19,11 @@ from landmark.matching.communities import communities, least_inliers, weights
 from landmark.matching.ranking import MATCH_EXPECTED
 from landmark.progress import Progress
 from landmark.storage import places
+from landmark.storage.carried_places import carry_places
 from landmark.storage.chance import measured_chance
 from landmark.storage.database import Database
 from landmark.storage.edges import Edge, edges_of, versions_of
-from landmark.storage.models import count_all_images
+from landmark.storage.models import count_all_images, known_models
 
 logger = logging.getLogger(__name__)
 
@@ -81,6 +82,9 @@ def update_places(
             progress.total = max(progress.total, progress.done + len(region.images))
             progress.add(len(region.images))
         places.end_empty_places(database, model)
+        if any(one.searched for one in known_models(database) if one.model == model):
+            for earlier, place in carry_places(database, model):
+                logger.info("place %d goes on as place %d of this model", earlier, place)
         return progress.done if progress else 0
 
 

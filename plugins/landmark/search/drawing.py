@@ -90,7 +90,9 @@ def draw_matches(pair: Pair, height_px: int = PICTURE_HEIGHT_PX) -> Image.Image:
 
 
 def draw_contact_sheet(
-    query: NDArray[np.uint8], matches: Sequence[tuple[int, Match, NDArray[np.uint8]]]
+    query: NDArray[np.uint8],
+    matches: Sequence[tuple[int, Match, NDArray[np.uint8]]],
+    caption: str = "query",
 ) -> bytes:
     """The query and its best matches on one sheet, each with its rank and inliers.
 
@@ -99,13 +101,15 @@ def draw_contact_sheet(
     query : uint8 array [h, w, 3]
         RGB.
     matches : sequence of (rank, Match, uint8 array [h, w, 3])
+    caption : str
+        Of the query.
 
     Returns
     -------
     bytes
         A JPEG; the query's cell is framed and comes first.
     """
-    cells = [("query", QUERY_INK, query)]
+    cells = [(caption, QUERY_INK, query)]
     cells += [(f"{rank}   {_found(match)}", INK, pixels) for rank, match, pixels in matches]
     width, height = CELL_PX[0] + GAP_PX, CELL_PX[1] + CAPTION_PX + GAP_PX
     columns = min(SHEET_COLUMNS, len(cells))

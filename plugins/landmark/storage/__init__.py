@@ -5,6 +5,7 @@ __all__ = [
     "aggregations",
     "blobs",
     "bucket",
+    "carried_places",
     "chance",
     "corrections",
     "database",
@@ -19,4 +20,5 @@ __all__ = [
     "places",
     "row_cache",
     "sweeps",
+    "watches",
 ]

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from psycopg import sql
+from typing_extensions import LiteralString
 
 from landmark.storage.corrections import SAID_PAIRS
 from landmark.storage.database import Database
@@ -65,6 +66,12 @@ _PLACES = (
     "SELECT landmark_places.id, landmark_places.model, images, newest,"
     " image_path AS representative, name, note, joined_into"
     " FROM landmark_places LEFT JOIN landmarks ON landmarks.id = representative"
+)
+
+# Nobody would miss it.
+_IS_UNKNOWN: LiteralString = (
+    "name IS NULL AND note IS NULL AND NOT EXISTS"
+    " (SELECT FROM landmark_watches WHERE place = landmark_places.id)"
 )
 
 
@@ -229,7 +236,7 @@ def said_among(database: Database, images: Collection[int]) -> dict[tuple[int, i
 
 
 def end_empty_places(database: Database, model: str) -> None:
-    """Places all of whose images have gone have none; without a name or a note they go, too."""
+    """Places all of whose images have gone have none; whom nobody would miss go, too."""
     with database.connect() as connection:
         connection.execute(
             "UPDATE landmark_places SET images = 0 WHERE model = %s AND images > 0"
@@ -237,8 +244,8 @@ def end_empty_places(database: Database, model: str) -> None:
             [model],
         )
         connection.execute(
-            "DELETE FROM landmark_places WHERE model = %s AND images = 0"
-            " AND joined_into IS NULL AND name IS NULL AND note IS NULL",
+            "DELETE FROM landmark_places WHERE model = %s AND images = 0"  # noqa: S608
+            " AND joined_into IS NULL AND " + _IS_UNKNOWN,
             [model],
         )
 
@@ -259,7 +266,8 @@ def save_places(
         Whatever was grouped; who is in no group is in no place.
     joined : mapping of int to int
         Of places that no group goes on with: the number of the group that has most of their
-        images, or -1 where these are in none. Such a place stays if it has a name or a note.
+        images, or -1 where these are in none. Such a place stays if it has a name, a note or a
+        watch.
     settled : iterable of int
         As of `ungrouped`.
     """
@@ -310,8 +318,8 @@ def save_places(
                 [ids[number] if number >= 0 else None, place],
             )
         connection.execute(
-            "DELETE FROM landmark_places WHERE id = ANY(%s) AND images = 0"
-            " AND joined_into IS NULL AND name IS NULL AND note IS NULL",
+            "DELETE FROM landmark_places WHERE id = ANY(%s) AND images = 0"  # noqa: S608
+            " AND joined_into IS NULL AND " + _IS_UNKNOWN,
             [list(joined)],
         )
         connection.execute("DELETE FROM landmark_ungrouped WHERE id = ANY(%s)", [list(settled)])

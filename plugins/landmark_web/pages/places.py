@@ -36,6 +36,7 @@ from landmark.storage.places import (
     name_place,
     places_of_paths,
 )
+from landmark.storage.watches import find_watch
 from landmark_web.connection import connected, current_model
 from landmark_web.graph_picture import LINES, graph_picture
 from landmark_web.limits import (
@@ -113,6 +114,7 @@ def show_place(request: Request, user: GetUserDep, number: Number, page: Page = 
         graph=graph_picture(best, pairs) if len(best) > 1 else None,
         pairs_drawn=LINES,
         waits=is_waiting(database, place.id),
+        watched=find_watch(database, place=place.id),
         page=page,
         pages=max(1, -(-count // PHOTOGRAPHS_A_PAGE)),
         allowed=allowed(request, user, may_search),

@@ -15,6 +15,8 @@ from landmark.matching.ranking import FAILED
 from landmark.search.result import CONTACT_SHEET, JSON, PICTURE, TEXT
 from landmark.search.searches import OVERVIEW_JSON, OVERVIEW_TEXT, Search
 from landmark.storage.bucket import ObjectMissing
+from landmark.storage.edges import versions_of
+from landmark.storage.watches import find_watch
 from landmark_web import responses
 from landmark_web.connection import connected
 from landmark_web.findings import (
@@ -227,6 +229,8 @@ def _run_page(request: Request, user: Any, run: Run, page: int, query: int | Non
         said=words_on(photographs_of(one.search.query, shown)) if one and shown else None,
         allowed=allowed(request, user, may_search),
         places=allowed(request, user, may_read_index),
+        watched=find_watch(connected().database, photograph=result.query) if result else None,
+        is_indexed=bool(result and versions_of(connected().database, result.model, [result.query])),
         page=page,
         pages=-(-len(result.matches) // RESULTS_A_PAGE) if result else 1,
     )
