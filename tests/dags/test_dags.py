@@ -18,6 +18,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from landmark.errors import ServerFault
 from landmark.storage.connections import close_idle
+from landmark.storage.models import known_models
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 NOBODY = "http://127.0.0.1:9"  # discards whatever it is sent, if anything listens at all
@@ -338,6 +339,44 @@ def test_index_then_search(dags, bucket, photograph, s3, least_rights):
     )
     assert run.state == "success"
     assert len(read(s3, base + "results/mine/matches.txt").splitlines()) == 10
+
+
+def test_a_watched_place_is_told_of_over_two_sweeps(dags, bucket, photograph, s3, least_rights):
+    """By the tasks' role, with an event that other DAGs can be scheduled on."""
+    from landmark.watching.watches import start
+    from landmark_airflow import landmark
+
+    base = bucket({f"images/1/{view}.jpg": photograph(1, view) for view in range(2)})
+    first = dags["landmark_index"].test()
+    assert first.state == "success" and xcom(first, "tell_watches") == 0
+    with landmark() as (_, database, _):
+        (model,) = [one.model for one in known_models(database)]
+        number = start(database, model, "ada", photograph=f"{base}images/1/0.jpg")
+    again = dags["landmark_index"].test()
+    assert again.state == "success" and xcom(again, "tell_watches") == 0
+
+    bucket({"images/1/2.jpg": photograph(1, 2), "images/2/0.jpg": photograph(2, 0)})
+    run = dags["landmark_index"].test()
+    assert run.state == "success" and xcom(run, "tell_watches") == 1
+    folder = f"{base}results/watches/{number}/1/"
+    (line,) = [
+        line for line in read(s3, folder + "report.txt").splitlines() if not line.startswith("#")
+    ]
+    assert line.split("\t")[1] == f"{base}images/1/2.jpg" and int(line.split("\t")[0]) >= 18
+    (event,) = [one for one in events("landmark_watch") if one["folder"] == folder]
+    assert (event["watch"], event["photographs"]) == (number, 1)
+    quiet = dags["landmark_index"].test()
+    assert quiet.state == "success" and xcom(quiet, "tell_watches") == 0
+
+
+def events(asset):
+    """What the events of an asset carry."""
+    from airflow.models.asset import AssetEvent, AssetModel
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        rows = session.query(AssetEvent).join(AssetModel, AssetEvent.asset_id == AssetModel.id)
+        return [event.extra for event in rows.filter(AssetModel.name == asset)]
 
 
 def test_a_new_model_takes_over_when_it_has_every_image(

@@ -18,6 +18,7 @@ from landmark.storage.database import SQL, Database
 from landmark.storage.images import count_images, find_image, record_failure, save_image
 from landmark.storage.listings import compare_listing
 from landmark.storage.sweeps import close_sweep
+from landmark.storage.watches import standing_watches, start_watch
 from stack.postgres import postgres_files
 
 
@@ -154,6 +155,8 @@ def test_moved_photographs_are_not_extracted_anew(
         (stays, base + "old-other/x.jpg", True),
     ]:
         say(database, one, other, is_same, "ada")
+    for watched in (old + "1/0.jpg", old + "2/1.jpg", new + "2/1.jpg"):
+        start_watch(database, "ada", watched, None, None)
     # One that a sweep of the new place has met too early.
     save_image(database, new + "1/1.jpg", model, "other", before[1])
 
@@ -181,3 +184,5 @@ def test_moved_photographs_are_not_extracted_anew(
         (stays, new + "1/0.jpg"): True,
         (stays, base + "old-other/x.jpg"): True,
     }
+    watches = [one.photograph for one in standing_watches(database)]
+    assert watches == [new + "1/0.jpg", new + "2/1.jpg"]

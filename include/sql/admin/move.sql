@@ -36,5 +36,15 @@ WHERE earlier.number = here.number AND later.number = there.number AND earlier.n
   AND earlier.ended_at IS NULL AND later.ended_at IS NULL;
 UPDATE landmark_corrections SET first = said.first, second = said.second
 FROM said WHERE landmark_corrections.number = said.number AND is_moved;
+-- So do watches; what was reported, or was no news, is none at its new path either.
+UPDATE landmark_watches AS watch SET ended_by = watch.started_by, ended_at = clock_timestamp()
+FROM landmark_watches AS moved
+WHERE starts_with(moved.photograph, :'old') AND moved.ended_at IS NULL AND watch.ended_at IS NULL
+  AND watch.photograph = :'new' || substr(moved.photograph, length(:'old') + 1);
+UPDATE landmark_watches SET photograph = :'new' || substr(photograph, length(:'old') + 1)
+WHERE starts_with(photograph, :'old');
+INSERT INTO landmark_watched SELECT watch, :'new' || substr(image_path, length(:'old') + 1)
+FROM landmark_watched WHERE starts_with(image_path, :'old') ON CONFLICT DO NOTHING;
+DELETE FROM landmark_watched WHERE starts_with(image_path, :'old');
 DELETE FROM landmark_sweep_images;
 COMMIT;

@@ -29,8 +29,9 @@ def carry_places(database: Database, model: str) -> list[tuple[int, int]]:
             "  FROM images JOIN landmarks ON landmarks.image_path = images.image_path"
             "   AND model = %(model)s JOIN landmark_place_images AS of_model ON image = id"
             "  GROUP BY images.place, of_model.place),"
-            " surest AS (SELECT DISTINCT ON (later) place, later FROM shared WHERE 2 * photographs >"
-            "  (SELECT count(*) FROM images WHERE images.place = shared.place)"
+            " surest AS (SELECT DISTINCT ON (later) place, later FROM shared"
+            "  WHERE 2 * photographs >"
+            "   (SELECT count(*) FROM images WHERE images.place = shared.place)"
             "  ORDER BY later, photographs DESC, place)"
             " UPDATE landmark_places SET carried_into = later FROM surest WHERE id = surest.place"
             " RETURNING id, later",
