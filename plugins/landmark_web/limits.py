@@ -59,6 +59,8 @@ WATCHES_A_PAGE, REPORTS_SHOWN = 24, 10
 PHOTOGRAPHS_A_PAGE = 60
 #: Of a place the best connected photographs are drawn; of more nobody would see the lines.
 GRAPH_PHOTOGRAPHS = 60
+#: So many of its photographs say where a place is; more would hardly move the centre.
+LOCATED_PHOTOGRAPHS = 1_000
 #: Of the rest of a place that is parted so many are said to be one.
 HELD_TOGETHER = 30
 NEWEST, SWEEPS = 24, 10

@@ -135,6 +135,20 @@ def test_a_place_shows_its_photographs_and_its_graph(site, two):
     assert get(site, "/places/0").status_code == 422
 
 
+def test_a_place_says_where_it_is_by_what_may_be_shown(site, two):
+    where = {"a": (51.5, -0.125), "b": (51.5, -0.125), "c": (51.5001, -0.125), "w": (10, 10)}
+    assert "Where" not in words(get(site, f"/places/{two[0]}"))
+    with site.landmark.database.connect() as connection:
+        for name, coordinates in where.items():
+            connection.execute(
+                "UPDATE landmarks SET latitude = %s, longitude = %s WHERE image_path = %s",
+                [*coordinates, path(site, name)],
+            )
+    page = get(site, f"/places/{two[0]}")
+    assert "Where 51.50000, -0.12500 (half within 0 m, by 3 photographs) · Map" in words(page)
+    assert "openstreetmap.org/?mlat=51.5&amp;mlon=-0.125#map" in page.text
+
+
 def test_of_many_photographs_the_best_connected_are_drawn_and_all_are_in_pages(
     site, two, monkeypatch
 ):

@@ -125,6 +125,20 @@ def best_connected(
     )
 
 
+def coordinates_in_place(
+    database: Database, place: int, visible: Visible, photographs: int
+) -> list[tuple[float, float]]:
+    """Latitude and longitude, in degrees, of so many photographs that may be shown and say so."""
+    with database.connect() as connection:
+        return connection.execute(
+            "SELECT latitude, longitude FROM landmark_place_images JOIN landmarks ON id = image"  # noqa: S608
+            " WHERE place = %(place)s AND latitude IS NOT NULL AND "
+            + _IS_VISIBLE
+            + " ORDER BY id LIMIT %(most)s",
+            {"place": place, "most": photographs, **_named(visible)},
+        ).fetchall()
+
+
 def is_waiting(database: Database, place: int) -> bool:
     """Whether pairs of a place's images have changed since they were grouped."""
     with database.connect() as connection:

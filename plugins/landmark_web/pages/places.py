@@ -18,11 +18,13 @@ from landmark.index.place_corrections import (
 )
 from landmark.index.places import update_places_of
 from landmark.matching.match_graph import EDGE_INLIERS
+from landmark.matching.whereabouts import whereabouts
 from landmark.search.result import CONTROL_CHARACTERS
 from landmark.storage.corrections import say
 from landmark.storage.place_photographs import (
     Visible,
     best_connected,
+    coordinates_in_place,
     count_photographs,
     first_photographs,
     is_waiting,
@@ -42,6 +44,7 @@ from landmark_web.graph_picture import LINES, graph_picture
 from landmark_web.limits import (
     GRAPH_PHOTOGRAPHS,
     HELD_TOGETHER,
+    LOCATED_PHOTOGRAPHS,
     LOOKING,
     MAX_NAME,
     MAX_NOTE,
@@ -114,6 +117,9 @@ def show_place(request: Request, user: GetUserDep, number: Number, page: Page = 
         graph=graph_picture(best, pairs) if len(best) > 1 else None,
         pairs_drawn=LINES,
         waits=is_waiting(database, place.id),
+        whereabouts=whereabouts(
+            coordinates_in_place(database, place.id, _visible(), LOCATED_PHOTOGRAPHS)
+        ),
         watched=find_watch(database, place=place.id),
         page=page,
         pages=max(1, -(-count // PHOTOGRAPHS_A_PAGE)),
