@@ -177,6 +177,7 @@ def landmark_index() -> None:
     @task(execution_timeout=timedelta(hours=1))
     def measure_chance(run_id: str) -> int:
         """Compare random images of different places; return how many pairs."""
+        from landmark.extraction.models import read_chance
         from landmark.index import registry
         from landmark.index.chance import measure_chance
         from landmark.matching.pair import MatchingParameters
@@ -185,7 +186,10 @@ def landmark_index() -> None:
         with landmark() as (settings, database, _):
             model = registry.sweep_model(database, settings, run_id)
             return measure_chance(
-                database, model.fingerprint, MatchingParameters(model.max_distance)
+                database,
+                model.fingerprint,
+                MatchingParameters(model.max_distance),
+                read_chance(model),
             )
 
     @task(execution_timeout=timedelta(hours=6))

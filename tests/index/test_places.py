@@ -7,9 +7,9 @@ import pytest
 from graphs import MODEL
 
 from landmark.index import places
-from landmark.index.places import continued, half_sure, update_places
+from landmark.index.places import continued, update_places
 from landmark.index.registry import remove_model
-from landmark.matching.chance import Chance, ChanceHistogram
+from landmark.matching.chance import ChanceHistogram
 from landmark.storage.corrections import latest_corrections, say, take_back
 from landmark.storage.edges import Edge, save_edges, versions_of
 from landmark.storage.images import save_image
@@ -216,11 +216,3 @@ def test_a_place_goes_on_with_the_group_that_has_most_of_it():
     assert continued([[1, 2, 4], [3, 5], [6, 7], [8, 9]], before) == [10, 20, 30, None]
     assert continued([[1, 2, 3, 4, 5, 6]], before) == [10]
     assert continued([[1], [2]], {1: 10, 2: 10}) == [10, None]
-
-
-def test_half_sure_is_what_makes_a_match_within_bounds():
-    assert half_sure(Chance((1.0, 1e-9), 0.5), 100) == 18
-    some = Chance((*[1.0] * 12, 0.001), 0.6)
-    half = half_sure(some, 10**6)
-    assert some.expected(half, 10**6) < 0.05 <= some.expected(half - 1, 10**6)
-    assert half_sure(Chance((1.0,), 1.0), 10) == 60

@@ -164,3 +164,11 @@ def test_a_table_with_enough_pairs_goes_by_its_own():
     figures = chance_figures(enough, MODEL_PAIRS)
     assert figures.source == f"{ENOUGH_PAIRS} pairs of this table"
     assert figures.chance == enough.fit()
+
+
+def test_half_sure_is_what_makes_a_match_within_bounds():
+    assert Chance((1.0, 1e-9), 0.5).half_sure(100) == 18
+    some = Chance((*[1.0] * 12, 0.001), 0.6)
+    half = some.half_sure(10**6)
+    assert some.expected(half, 10**6) < 0.05 <= some.expected(half - 1, 10**6)
+    assert Chance((1.0,), 1.0).half_sure(10) == 48

@@ -11,7 +11,11 @@ MODEL = "model-1"
 
 def both(make_view, place: int, other: int, view: int = 0) -> LocalFeatures:
     """A view in which two places stand side by side."""
-    left, right = make_view(place, view), make_view(other, view)
+    return joined(make_view(place, view), make_view(other, view))
+
+
+def joined(left: LocalFeatures, right: LocalFeatures) -> LocalFeatures:
+    """The features of both in one image, of the size of the first."""
     names = ("locations", "descriptors", "scales", "attention")
     arrays = {name: np.concatenate([getattr(left, name), getattr(right, name)]) for name in names}
     return replace(left, **arrays)

@@ -145,7 +145,9 @@ def fill_table(
         linked = link_table(database, client, MODEL, options.links, parameters)
         table.link_seconds = (time.perf_counter() - started) / max(linked, 1)
         measured = 0
-        while measured < ENOUGH_PAIRS and (pairs := measure_chance(database, MODEL, parameters)):
+        while measured < ENOUGH_PAIRS and (
+            pairs := measure_chance(database, MODEL, parameters, options.chance_of_model)
+        ):
             measured += pairs  # of as many nights as a deployment needs
     return table
 

@@ -7,18 +7,24 @@ each other more by chance than those of a whole world do.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import combinations
 
 import numpy as np
 
 from landmark.index.link import Arranged, compare_pair
-from landmark.matching.chance import ChanceHistogram
+from landmark.matching.chance import (
+    HALF_SURE,
+    ChanceFigures,
+    ChanceHistogram,
+    chance_figures,
+)
 from landmark.matching.pair import MatchingParameters
 from landmark.progress import Progress
 from landmark.storage.chance import MeasuredChance, measured_chance, save_chance
 from landmark.storage.database import Database
 from landmark.storage.edges import edges_of, sample_linked
+from landmark.storage.models import count_all_images
 from landmark.storage.partitions import read_partition
 
 logger = logging.getLogger(__name__)
@@ -30,13 +36,17 @@ IMAGES, GROUP = 576, 8
 MOST_PAIRS = 100_000
 # What such edges connect, in so many steps from either image, is most likely one place; also what
 # people say to be one. With 18 also towers before a sky are one place, and what is left has a third
-# of the chance.
+# of the chance. Where a table's photographs are clearly of another kind than the model's, 24 may
+# connect different places, too, and hide them: there as many are asked for as are half sure.
 SURE_INLIERS = 24
 STEPS, MOST_REACHED = 4, 50_000
 
 
 def measure_chance(
-    database: Database, model: str, parameters: MatchingParameters = MatchingParameters()
+    database: Database,
+    model: str,
+    parameters: MatchingParameters = MatchingParameters(),
+    chance_of_model: ChanceHistogram = ChanceHistogram(),
 ) -> int:
     """Compare some more random pairs of a model's images, and keep how many inliers they have.
 
@@ -48,11 +58,14 @@ def measure_chance(
     ----------
     model : str
         Fingerprint.
+    parameters : MatchingParameters
+    chance_of_model : ChanceHistogram
+        What is known of the model besides what was measured on the table.
 
     Returns
     -------
     int
-        The pairs compared by this call.
+        The pairs of different places that this call has added.
     """
     with database.alone(f"measuring chance of {model}"):
         nights, known = measured_chance(database, model)
@@ -61,7 +74,13 @@ def measure_chance(
             return 0
         ids = np.random.default_rng(nights).permutation(linked)
         groups = [ids[first : first + GROUP].tolist() for first in range(0, len(ids), GROUP)]
-        found = ChanceHistogram.of(list(_inliers(database, model, groups, parameters)))
+        inliers = dict(_compared(database, model, groups, parameters))
+        images = count_all_images(database, model)
+
+        def figures(counted: ChanceHistogram) -> ChanceFigures:
+            return chance_figures(known + counted, chance_of_model)
+
+        found = _of_different_places(database, inliers, figures, images)
         if not found.pairs:
             return 0
         if known.pairs > MOST_PAIRS:
@@ -71,24 +90,49 @@ def measure_chance(
         return found.pairs
 
 
-def _inliers(
+def _compared(
     database: Database,
     model: str,
     groups: Sequence[Sequence[int]],
     parameters: MatchingParameters,
-) -> Iterator[int]:
-    """Of the pairs within each group that show different places, as far as is known."""
-    places = connected(database, [image for group in groups for image in group])
+) -> Iterator[tuple[tuple[int, int], int]]:
+    """Ids and inliers of the pairs within each group, but of those surely of one place."""
+    places = connected(database, [image for group in groups for image in group], HALF_SURE[1])
     progress = Progress(sum(map(len, groups)), "images compared by chance")
     for group in groups:
         images = [Arranged(image) for image in read_partition(database, model, sorted(group))]
         for one, two in combinations(images, 2):
             if places[one.image.id] != places[two.image.id]:
-                yield compare_pair(one, two, parameters, least=1).inliers
+                compared = compare_pair(one, two, parameters, least=1)
+                yield (one.image.id, two.image.id), compared.inliers
         progress.add(len(group))
 
 
-def connected(database: Database, ids: Sequence[int]) -> dict[int, int]:
+def _of_different_places(
+    database: Database,
+    inliers: Mapping[tuple[int, int], int],
+    figures: Callable[[ChanceHistogram], ChanceFigures],
+    images: int,
+) -> ChanceHistogram:
+    """The pairs of different places, as far as is known, counted.
+
+    Of a table like the model's photographs those that no chain of `SURE_INLIERS` connects. Of
+    another, more inliers are sure; how many follows from what is counted, until it does not grow.
+    """
+    sure, ids = SURE_INLIERS, sorted({image for pair in inliers for image in pair})
+    while True:
+        places = connected(database, ids, sure)
+        found = ChanceHistogram.of(
+            [count for (one, two), count in inliers.items() if places[one] != places[two]]
+        )
+        told = figures(found)
+        wanted = told.chance.half_sure(images) if told.is_unlike else SURE_INLIERS
+        if wanted <= sure:
+            return found
+        sure = wanted
+
+
+def connected(database: Database, ids: Sequence[int], sure: int = SURE_INLIERS) -> dict[int, int]:
     """Of each image a number that it shares with those that chains of sure edges lead to."""
     parents = {image: image for image in ids}
 
@@ -104,7 +148,7 @@ def connected(database: Database, ids: Sequence[int]) -> dict[int, int]:
             break
         found = set()
         for edge in edges_of(database, ends):
-            if edge.strength >= SURE_INLIERS:
+            if edge.strength >= sure:
                 for image in (edge.first, edge.second):
                     if image not in parents:
                         parents[image] = image

@@ -14,9 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from landmark.matching.chance import Chance, ChanceHistogram, chance_figures
+from landmark.matching.chance import ChanceHistogram, chance_figures
 from landmark.matching.communities import communities, least_inliers, weights
-from landmark.matching.ranking import MATCH_EXPECTED
 from landmark.progress import Progress
 from landmark.storage import places
 from landmark.storage.carried_places import carry_places
@@ -31,8 +30,6 @@ logger = logging.getLogger(__name__)
 CHANGES, MOST_IMAGES = 20_000, 100_000
 # So many may be touched by what is brought up to date while somebody waits: a second or two.
 MOST_AT_ONCE = 5_000
-# Pairs are never so sure that fewer inliers join a place, nor is a place asked for more.
-HALF_SURE = (18, 60)
 
 
 class Region(NamedTuple):
@@ -71,7 +68,7 @@ def update_places(
     with database.alone(_work(model)):
         of_table = measured_chance(database, model).histogram
         chance = chance_figures(of_table, chance_of_model).chance
-        half = half_sure(chance, count_all_images(database, model))
+        half = chance.half_sure(count_all_images(database, model))
         places.begin_grouping(database, model, half)
         progress: Progress | None = None
         while changes := places.ungrouped(database, model, CHANGES):
@@ -110,13 +107,6 @@ def update_places_of(database: Database, model: str, paths: Sequence[str]) -> bo
             return False
         _group(database, model, region, half)
         return True
-
-
-def half_sure(chance: Chance, images: int) -> int:
-    """With how many inliers two images of so many are as likely as not of one place."""
-    low, high = HALF_SURE
-    sure = (n for n in range(low, high) if chance.expected(n, images) < MATCH_EXPECTED)
-    return next(sure, high)
 
 
 def _work(model: str) -> str:

@@ -29,7 +29,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from landmark.matching.ranking import MIN_INLIERS, Match
+from landmark.matching.ranking import MATCH_EXPECTED, MIN_INLIERS, Match
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +49,8 @@ CHANCE_LIKENESS = 8
 # Measured: 30 times as many of drawn houses, 3 of tables of twelve places, where pairs of one place
 # are hardest to leave out.
 TELLING_PAIRS, UNLIKE, UNLIKE_CONFIDENCE = 200, 5, 0.999
+# Pairs are never so sure that fewer inliers join a place, nor is a place asked for more.
+HALF_SURE = (18, 48)
 # Beyond them, a difference is one of rounding.
 SIGNIFICANT_DIGITS = 4
 
@@ -88,6 +90,12 @@ class Chance:
         """
         share = min(1.0, self.likeness / likeness) if likeness else 1.0
         return float(f"{images * self.probability(inliers) * share:.{SIGNIFICANT_DIGITS}g}")
+
+    def half_sure(self, images: int) -> int:
+        """With how many inliers two images of so many are as likely as not of one place."""
+        low, high = HALF_SURE
+        sure = (n for n in range(low, high) if self.expected(n, images) < MATCH_EXPECTED)
+        return next(sure, high)
 
 
 #: For a model of which nothing was measured: more than the towers and domes among our development
@@ -145,10 +153,13 @@ class ChanceFigures(NamedTuple):
     chance : Chance
     source : str
         What it was measured on, for people.
+    is_unlike : bool
+        Whether the table's photographs are of another kind than the model's.
     """
 
     chance: Chance
     source: str
+    is_unlike: bool = False
 
     def judged(self, match: Match, images: int, likeness: float | None = None) -> Match:
         """The match, with how many of so many images get as far by chance: `Chance.expected`."""
@@ -168,7 +179,7 @@ def chance_figures(of_table: ChanceHistogram, of_model: ChanceHistogram) -> Chan
     source = f"{of_table.pairs} pairs of this table"
     if known and _is_unlike(of_table, known):
         unlike = replace(of_table.fit(), likeness=math.inf)
-        return ChanceFigures(unlike, f"{source}, unlike the model's photographs")
+        return ChanceFigures(unlike, f"{source}, unlike the model's photographs", True)
     if of_table.pairs >= ENOUGH_PAIRS:
         return ChanceFigures(of_table.fit(), source)
     if known:
