@@ -132,13 +132,13 @@ def test_it_goes_with_its_model(places):
 def test_in_a_table_of_another_kind_more_is_asked_of_what_is_sure(
     database, make_view, dask_client, monkeypatch
 ):
-    """All show the same little thing, and some another: what a model promises is far off."""
+    """Many show the same little things, some more: what a model promises is far off."""
     monkeypatch.setattr(chance, "GROUP", 32)
     alike = 6
     for place in range(32):
-        features = joined(make_view(place), make_view(100, 0, n=16))
+        features = joined(make_view(place), make_view(100 + place % 3, 0, n=12 + place % 3 * 3))
         if place < alike:
-            features = joined(features, make_view(200, 0, n=20))
+            features = joined(features, make_view(200, 0, n=28))
         save_image(database, f"s3://b/{place}.jpg", MODEL, "1", features)
     describe_table(database, MODEL)
     link_table(database, dask_client, MODEL, 31)
