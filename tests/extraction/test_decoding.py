@@ -116,11 +116,6 @@ def test_big_endian_grey_of_16_bits():
     np.testing.assert_array_equal(pixels[..., 1], GREY)
 
 
-def test_grey_of_12_bits_in_16_is_not_stretched():
-    dark = np.full((HEIGHT, WIDTH), 4095, np.uint16)
-    assert decoded(encoded(Image.fromarray(dark))).pixels.max() == 16
-
-
 def test_a_constant_floating_point_image_is_black():
     flat = Image.fromarray(np.full((HEIGHT, WIDTH), 7.5, np.float32))
     assert not decoded(encoded(flat, "TIFF")).pixels.any()
