@@ -61,6 +61,7 @@ LOSSY = {
     "GIF": {},
     "TIFF": {"compression": "jpeg"},
     "MPO": {"quality": 95},
+    "HEIF": {"quality": 95},
 }
 
 
@@ -394,6 +395,7 @@ SEEDS = [
     encoded(gradient(), "BMP"),
     encoded(gradient(), "JPEG2000"),
     encoded(gradient(), "AVIF"),
+    encoded(gradient(), "HEIF"),
     GREY_FILES["floating point"],
 ]
 

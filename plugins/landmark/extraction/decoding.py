@@ -38,6 +38,9 @@ MIN_REDUCED_SIDE_PX = 10
 # Of a TIFF, which may say that it has any number.
 MAX_PAGES = 100
 
+# Of Pillow, and of libheif.
+_CUT = ("truncated", "unexpected end of file")
+
 heif.register()
 list_kinds_of_tiff()
 
@@ -254,7 +257,7 @@ def _refuse(error: Exception, data: bytes, name: str) -> NoReturn:
         raise MemoryError from error
     if isinstance(error, Image.DecompressionBombError):
         reason = f"too large; reduce it to at most {MAX_PIXELS // 1_000_000} megapixels"
-    elif isinstance(error, EOFError) or "truncated" in words or _riff_is_cut(data):
+    elif isinstance(error, EOFError) or any(cut in words for cut in _CUT) or _riff_is_cut(data):
         reason = "truncated: the file ends before the picture does; upload it again"
     elif isinstance(error, UnidentifiedImageError):
         reason = f"no image, damaged, or not one of {', '.join(FORMATS)}; convert it to JPEG"

@@ -12,9 +12,8 @@ PNG = b"\x89PNG\r\n\x1a\n"
 JPEG, JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
 # Of what is left out without harm, what is kept if it is whole: colours, and where it was taken.
 _KEPT_CHUNKS = (b"tRNS", b"iCCP", b"eXIf", b"tEXt", b"zTXt", b"iTXt")
-# Entropy that means something else than the zeros that a decoder makes up: no marker is in it, and
-# the first byte makes a value of a 0xFF that may stand at the end.
-_OTHER_END = bytes(range(250)) * 16
+# Entropy that means something else than the zeros that a decoder makes up; no marker is in it.
+_OTHER_END = bytes(151 * number % 255 for number in range(1, 4_000))
 
 
 def without_faulty_metadata(data: bytes) -> bytes | None:
@@ -77,4 +76,6 @@ def ends_of_jpeg(data: bytes) -> tuple[bytes, bytes] | None:
     """
     if not data.startswith(JPEG):
         return None
-    return data + JPEG_END, data + _OTHER_END + JPEG_END
+    # Half of a marker, or of a value 0xFF, which a zero makes a value.
+    other = b"\0" + _OTHER_END if data.endswith(b"\xff") else _OTHER_END
+    return data + JPEG_END, data + other + JPEG_END
