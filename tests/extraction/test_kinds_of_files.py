@@ -76,9 +76,12 @@ def test_the_orientation_of_heic_is_that_of_its_container():
     assert (found.width, found.height) == (WIDTH, HEIGHT)
 
 
-def test_heic_that_ends_too_early_is_called_truncated():
-    data = encoded(Image.fromarray(COLOURS), "HEIF")
-    assert "truncated" in refusal(data[: len(data) * 9 // 10])
+@pytest.mark.parametrize("tiles", [{}, {"tile_size": 64}], ids=["whole", "of tiles"])
+def test_heic_that_ends_too_early_is_truncated(tiles):
+    data = encoded(Image.fromarray(COLOURS), "HEIF", **tiles)
+    for missing in (1, len(data) // 10, len(data) // 3):
+        assert "truncated" in refusal(data[:-missing])
+    assert pixels(data + b"what a program has put behind it").shape == COLOURS.shape
 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")

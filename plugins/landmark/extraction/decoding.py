@@ -133,6 +133,8 @@ def _open(data: bytes, name: str, max_size_px: int) -> DecodedImage:
     """The picture of a file; raises whatever Pillow raises for a damaged one."""
     said, page = NOTHING_SAID, 0
     with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        if image.format == "HEIF" and heif.is_cut(data):
+            raise EOFError
         if image.format != "TIFF":
             return _decode(image, name, max_size_px, said)
         said, page = read_shot(image), _largest_page(image)
