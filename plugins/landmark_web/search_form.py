@@ -133,7 +133,9 @@ def _check_paths(landmark: Landmark, paths: Sequence[str]) -> None:
     settings.check_queries(paths)
     if len(paths) == 1 and not paths[0].endswith("/"):
         read_etag(landmark.s3, paths[0])  # of several, the result says which could not be used
-    found = find_queries(landmark.s3, paths, settings.results, settings.max_queries)
+    found = find_queries(
+        landmark.s3, paths, settings.results, settings.max_queries, settings.exclude
+    )
     for _, reason in found[:1]:
         if reason and len(found) == 1:
             raise LandmarkError(reason)

@@ -1,4 +1,4 @@
-"""Kinds of files that cameras, scanners and programs write: each gives the picture that it holds."""
+"""Kinds of files that cameras, scanners and programs write: each gives the picture it holds."""
 
 from __future__ import annotations
 
@@ -151,10 +151,14 @@ DEEP = {
         GREY,
     ),
     "16 bits, white is zero, MM": (
-        grey_tiff((65535 - GREY.astype(np.uint16) * 257).astype(">u2").tobytes(), 16,
-                  WHITE_IS_ZERO, order=">"),
+        grey_tiff(
+            (65535 - GREY.astype(np.uint16) * 257).astype(">u2").tobytes(),
+            16,
+            WHITE_IS_ZERO,
+            order=">",
+        ),
         GREY,
-    ),  # fmt: skip
+    ),
     "32 bits without sign": (
         grey_tiff((GREY.astype("<u4") * 16_843_009).tobytes(), 32),
         STRETCHED,

@@ -215,7 +215,7 @@ def _flat(
         image = to_8_bits(image, depth, name)
     elif image.format in ("BMP", "DIB") and image.mode == "RGBA":
         # Programs of Windows leave the fourth byte 0, and viewers show such a picture.
-        image = image.convert("RGB") if image.getextrema()[3] == (0, 0) else image
+        image = image.convert("RGB") if image.getchannel("A").getextrema() == (0, 0) else image
     if image.has_transparency_data:
         return on_ground(image, profile), True
     return (image if image.mode in ("L", "RGB", "CMYK") else image.convert("RGB")), False

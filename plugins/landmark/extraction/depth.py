@@ -83,7 +83,8 @@ def _first(value: object) -> int | None:
 def match_transparency(image: Image.Image) -> None:
     """Give the transparent colour of an opened PNG, which is in its file's depth, in 8 bits."""
     value = image.info.get("transparency")
-    raw = image.tile[0][3] if getattr(image, "tile", None) else None
+    tiles = getattr(image, "tile", None)
+    raw = tiles[0][3] if tiles else None
     if not isinstance(raw, str):
         return
     if isinstance(value, int) and raw in _SHALLOW:
