@@ -335,6 +335,9 @@ FAULTY = {
         chunk(b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + zeros(2 << 20))
     ),
     "text of 300 MB, compressed": with_chunks(chunk(b"zTXt", b"Comment\0\0" + zeros(300 << 20))),
+    "texts of 90 MB together": with_chunks(
+        *[chunk(b"zTXt", b"Comment%d\0\0" % number + zeros(1 << 20)) for number in range(90)]
+    ),
     "a profile of 3 MB": with_chunks(chunk(b"iCCP", b"p\0\0" + zeros(3 << 20))),
     "a profile that is cut": with_chunks(
         chunk(b"iCCP", b"p\0\0" + zeros(1 << 20)[:40]), chunk(b"pHYs", b"")

@@ -6,7 +6,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 
-from PIL.PngImagePlugin import MAX_TEXT_CHUNK
+from PIL.PngImagePlugin import MAX_TEXT_CHUNK, MAX_TEXT_MEMORY
 
 PNG = b"\x89PNG\r\n\x1a\n"
 JPEG, JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
@@ -19,15 +19,19 @@ _OTHER_END = bytes(151 * number % 255 for number in range(1, 4_000))
 def without_faulty_metadata(data: bytes) -> bytes | None:
     """A PNG with its pixels, and of the rest what is sound; None if that changes nothing.
 
-    A chunk goes if its checksum is wrong, or if it unpacks to more than Pillow takes.
+    A chunk goes if its checksum is wrong, or if it or all so far unpack to more than Pillow takes.
     """
     if not data.startswith(PNG):
         return None
-    kept = [PNG]
+    kept, unpacked_bytes = [PNG], 0
     for kind, start, end in _chunks(data):
-        critical = not kind[0] & 0x20
-        if critical or (kind in _KEPT_CHUNKS and _is_sound(kind, data[start:end])):
-            kept.append(data[start:end])
+        chunk = data[start:end]
+        if not kind[0] & 0x20:  # without which there is no picture
+            kept.append(chunk)
+        elif kind in _KEPT_CHUNKS and (unpacked := _unpacked(kind, chunk)) is not None:
+            unpacked_bytes += len(unpacked)
+            if unpacked_bytes <= MAX_TEXT_MEMORY:
+                kept.append(chunk)
         if kind == b"IEND":
             break
     mended = b"".join(kept)
@@ -43,19 +47,20 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
         place += 12 + length
 
 
-def _is_sound(kind: bytes, chunk: bytes) -> bool:
+def _unpacked(kind: bytes, chunk: bytes) -> bytes | None:
+    """What a chunk holds; None if it is not sound, or too large."""
     body = chunk[8:-4]
     if len(chunk) < 12 or zlib.crc32(chunk[4:-4]) != int.from_bytes(chunk[-4:], "big"):
-        return False
+        return None
     packed = _packed(kind, body)
     if packed is None:
-        return len(body) <= MAX_TEXT_CHUNK
+        return body if len(body) <= MAX_TEXT_CHUNK else None
     unpack = zlib.decompressobj()
     try:
         unpacked = unpack.decompress(packed, MAX_TEXT_CHUNK + 1)
     except zlib.error:
-        return False
-    return unpack.eof and len(unpacked) <= MAX_TEXT_CHUNK
+        return None
+    return unpacked if unpack.eof and len(unpacked) <= MAX_TEXT_CHUNK else None
 
 
 def _packed(kind: bytes, body: bytes) -> bytes | None:
