@@ -256,9 +256,8 @@ def landmark_conninfo(variables: Mapping[str, str]) -> str:
     if not said.lstrip().startswith("{"):
         return said.partition("?")[0]  # Airflow's extras are not all libpq's
     connection = json.loads(said)
-    named = {"host": "host", "port": "port", "login": "user", "password": "password"}
-    found = {theirs: connection.get(ours) for ours, theirs in named.items()}
-    return make_conninfo(dbname=connection.get("schema"), **found)
+    found = {name: connection.get(name) for name in ("host", "port", "password")}
+    return make_conninfo(user=connection.get("login"), dbname=connection.get("schema"), **found)
 
 
 def _passwords_file(state: State) -> Any:

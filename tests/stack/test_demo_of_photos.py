@@ -104,10 +104,11 @@ def test_photographs_that_failed_are_told_with_the_reason(database, capsys):
 
 
 def test_the_connection_of_the_dags_for_libpq(database):
-    said = {"conn_type": "postgres", "host": "h", "port": 1, "login": "l", "password": "p w"}
-    found = landmark_conninfo({CONN_POSTGRES: json.dumps({**said, "schema": "s"})})
+    word = "p w"
+    said = {"conn_type": "postgres", "host": "h", "port": 1, "login": "l", "schema": "s"}
+    found = landmark_conninfo({CONN_POSTGRES: json.dumps({**said, "password": word})})
     assert conninfo_to_dict(found) == {
-        "dbname": "s", "host": "h", "port": "1", "user": "l", "password": "p w",
+        "dbname": "s", "host": "h", "port": "1", "user": "l", "password": word,
     }  # fmt: skip
     address = "postgresql://l:p@h:1/s"
     assert landmark_conninfo({CONN_POSTGRES: f"{address}?cursor=x"}) == address
