@@ -10,7 +10,7 @@ PYTHON ?= $(shell for test in "import ensurepip, venv; $(FITS)" "$(FITS)"; do \
 	"$$python" -c "$$test" 2>/dev/null && command -v "$$python" && exit; done; done)
 
 VENV := .venv/bin/python
-STACK := PYTHONPATH=include $(VENV) -m stack
+STACK := PYTHONPATH=include:plugins $(VENV) -m stack
 export LANDMARK_MODEL ?= $(CURDIR)/include/models/landmark-v1
 
 .DEFAULT_GOAL := help

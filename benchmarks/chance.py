@@ -22,7 +22,7 @@ from landmark.evaluation.figures import figures_parser, print_figures
 from landmark.extraction.extractor import load_extractor
 from landmark.extraction.models import resolve_model, write_chance
 from landmark.features import LocalFeatures
-from landmark.index.listing import is_image
+from landmark.index.photographs import is_photograph
 from landmark.matching.chance import ChanceHistogram
 from landmark.matching.pair import MatchingParameters, verify_pairs
 from landmark.matching.putative import QueryDescriptors, putative_matches, whole_numbers
@@ -89,10 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = load_settings(lambda name: options.model if name == "LANDMARK_MODEL" else None)
         model = resolve_model(settings)
         files = sorted(
-            file
-            for folder in options.folders
-            for file in folder.rglob("*")
-            if file.is_file() and is_image(file.name)
+            file for folder in options.folders for file in folder.rglob("*") if is_photograph(file)
         )
         extracted = extract_all(load_extractor(model), files)
         images = {str(file): found for file, found in zip(files, extracted, strict=True)}

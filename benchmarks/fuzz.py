@@ -101,6 +101,7 @@ def seeds() -> list[bytes]:
         encoded("PNG", "I;16"),
         encoded("WEBP", lossless=True),
         encoded("MPO"),
+        encoded("HEIF", "RGBA"),
         animated.getvalue(),
         floats.getvalue(),
     ]

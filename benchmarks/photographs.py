@@ -13,7 +13,7 @@ from landmark.evaluation.figures import figures_parser
 from landmark.evaluation.labels import LabelledFolder
 from landmark.evaluation.searching import extract_box
 from landmark.features import FeatureExtractor, LocalFeatures
-from landmark.index.listing import is_image
+from landmark.index.photographs import is_photograph
 from landmark.progress import Progress
 
 GALLERY = Path(__file__).resolve().parents[1] / "include" / "gallery" / "images"
@@ -35,7 +35,7 @@ def choose_images(folder: Path, most: int = IMAGES) -> list[Path]:
     LandmarkError
         If there are fewer than two.
     """
-    files = sorted(file for file in folder.rglob("*") if file.is_file() and is_image(file.name))
+    files = sorted(file for file in folder.rglob("*") if is_photograph(file))
     if len(files) < 2:
         raise LandmarkError(f"{folder}: fewer than two images; name another folder with --images")
     evenly = np.linspace(0, len(files) - 1, min(most, len(files)), dtype=int)

@@ -103,6 +103,7 @@ def landmark_index() -> None:
                 max_batches=conf.getint("core", "max_map_length"),
                 retry_failures=params["retry_failures"],
                 max_removed_share=1 if params["allow_removals"] else settings.max_removed_share,
+                exclude=settings.exclude,
             )
             threads = sweep.threads_per_batch(len(batches), BATCHES_AT_ONCE, CPU_COUNT)
             return [

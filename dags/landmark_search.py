@@ -133,7 +133,9 @@ def landmark_search() -> None:
             database.migrate()
             folder = result_folder(settings.results, run_id, params["results_path"])
             model = registry.searched_model(database, settings)
-            found = queries.find_queries(s3, asked, settings.results, settings.max_queries)
+            found = queries.find_queries(
+                s3, asked, settings.results, settings.max_queries, settings.exclude
+            )
             searches = Searches.plan(run_id, folder, asked, found).claim(s3)
             searches.keep_queries(
                 s3,

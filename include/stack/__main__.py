@@ -11,7 +11,7 @@ from types import FrameType
 
 from stack import lifecycle
 from stack.net import StackError
-from stack.state import State
+from stack.state import REPOSITORY, State
 
 
 def main() -> int:
@@ -47,6 +47,8 @@ def main() -> int:
 
 def _run(arguments: argparse.Namespace) -> int:
     state = State.of_environment()
+    # The demo asks the product itself what a photograph is.
+    sys.path.append(str(REPOSITORY / "plugins"))
     if arguments.command == "up":
         lifecycle.describe(lifecycle.up(state))
     elif arguments.command == "down":

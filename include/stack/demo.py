@@ -5,21 +5,29 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import psycopg
+
+from landmark.errors import LandmarkError
+from landmark.index.photographs import Exclusions, why_left_out
+from landmark.settings import load_settings
+from landmark.storage.database import Database
+from landmark.storage.images import failures_below
 from stack.airflow_api import AirflowApi
-from stack.environment import landmark_s3_client
+from stack.environment import landmark_conninfo, landmark_s3_client
 from stack.lifecycle import Session, describe, say, up
 from stack.net import StackError
 from stack.state import REPOSITORY, State
 
 GALLERY = REPOSITORY / "include" / "gallery"
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff"})
 SHOWN = 10
+# Of files that were left out, and of photographs that failed.
+NAMED = 20
 # Of matches.txt.
 PATH_COLUMN = 3
 
@@ -39,6 +47,10 @@ class Plan:
         The names to search for.
     places : dict
         Of each place, the names that show it; empty where nobody knows.
+    left_out : dict of str to str
+        Files of the folder that are no photographs, and why.
+    asked : bool
+        The user has said which to search for.
     """
 
     folder: Path
@@ -46,6 +58,8 @@ class Plan:
     below: str
     queries: list[str]
     places: dict[str, list[str]]
+    left_out: dict[str, str] = field(default_factory=dict)
+    asked: bool = True
 
 
 def demo(state: State, photos: str | None = None, query: str | None = None) -> int:
@@ -80,7 +94,13 @@ def demo(state: State, photos: str | None = None, query: str | None = None) -> i
         say("")
         say("landmark_index (the nightly run, which Airflow begins when it first starts)")
         _wait(api, "landmark_index", run_id)
-    _run(api, "landmark_index")
+    base = session.variables["LANDMARK_IMAGES"] + plan.below
+    try:
+        _run(api, "landmark_index")
+    finally:  # a sweep fails where most of its images do
+        failed = _failures(session, base)
+        tell_each(f"{len(failed)} of the photographs there failed:", failed)
+    plan = without_failed(plan, failed)
     right = [_search(session, api, plan, name) for name in plan.queries]
 
     say("")
@@ -98,7 +118,8 @@ def gallery_plan(gallery: Path) -> Plan:
     """Plan for the gallery that comes with Landmark."""
     description = json.loads((gallery / "gallery.json").read_text())
     folder = gallery / "images"
-    return Plan(folder, _photographs(folder), "", description["queries"], description["places"])
+    names, _ = _photographs(folder)
+    return Plan(folder, names, "", description["queries"], description["places"])
 
 
 def photos_plan(folder: Path, query: str | None) -> Plan:
@@ -109,13 +130,46 @@ def photos_plan(folder: Path, query: str | None) -> Plan:
     StackError
         If there are no photographs, or the one to search for is not among them.
     """
-    names = _photographs(folder)
+    names, left_out = _photographs(folder)
     if not names:
-        kinds = ", ".join(sorted(SUFFIXES))
-        raise StackError(f"{folder} has no photographs ({kinds}); name another folder")
+        first = next((f": {name}, {reason}" for name, reason in left_out.items()), "")
+        raise StackError(
+            f"{folder} has no photographs ({len(left_out)} files left out{first}); "
+            f"name another folder"
+        )
+    if query in left_out:
+        raise StackError(f"{query} is left out: {left_out[query]}; search for another")
     if query and query not in names:
         raise StackError(f"{query} is not in {folder}; the first there is {names[0]}")
-    return Plan(folder, names, f"{folder.resolve().name}/", [query or names[0]], {})
+    below = f"{folder.resolve().name}/"
+    return Plan(folder, names, below, [query or names[0]], {}, left_out, query is not None)
+
+
+def without_failed(plan: Plan, failed: Mapping[str, str]) -> Plan:
+    """The plan with another photograph to search for, where ours turns out to be none.
+
+    Raises
+    ------
+    StackError
+        If none of them can be used.
+    """
+    if plan.asked or plan.queries[0] not in failed:
+        return plan
+    sound = next((name for name in plan.names if name not in failed), None)
+    if sound is None:
+        raise StackError(f"none of the photographs in {plan.folder} can be used; see above")
+    return replace(plan, queries=[sound])
+
+
+def tell_each(title: str, reasons: Mapping[str, str]) -> None:
+    """Say of each file in a line why it is not used; of many, of the first."""
+    if not reasons:
+        return
+    say(f"  {title}")
+    for name, reason in list(reasons.items())[:NAMED]:
+        say(f"    {name}: {reason}")
+    if len(reasons) > NAMED:
+        say(f"    ... {len(reasons) - NAMED} more")
 
 
 def upload(session: Session, plan: Plan) -> None:
@@ -133,6 +187,7 @@ def upload(session: Session, plan: Plan) -> None:
     say(
         f"  {len(plan.names)} photographs in s3://{bucket}/{prefix}{plan.below}, {sent} of them new"
     )
+    tell_each(f"{len(plan.left_out)} other files of the folder are left out:", plan.left_out)
     others = len(known.keys() - {prefix + plan.below + name for name in plan.names})
     if others:
         say(f"  {others} other photographs there stay and are searched too")
@@ -196,14 +251,28 @@ def _progress_line(begin: float) -> Callable[[str], None]:
     return lambda progress: say(f"  {time.monotonic() - begin:5.1f} s  {progress}")
 
 
-def _photographs(folder: Path) -> list[str]:
+def _photographs(folder: Path) -> tuple[list[str], dict[str, str]]:
+    """The photographs of a folder by the rule of sweeps, and the other files with the reason."""
     if not folder.is_dir():
         raise StackError(f"{folder} is not a folder")
-    return sorted(
-        path.relative_to(folder).as_posix()
-        for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES and path.is_file()
-    )
+    try:
+        exclusions = Exclusions(load_settings().exclude)
+    except LandmarkError as error:
+        raise StackError(str(error)) from error
+    files = [file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()]
+    reasons = {name: why_left_out(folder, name, exclusions) for name in sorted(files)}
+    left_out = {name: reason for name, reason in reasons.items() if reason is not None}
+    return [name for name in reasons if name not in left_out], left_out
+
+
+def _failures(session: Session, base: str) -> dict[str, str]:
+    """The photographs below a prefix that cannot be used, by their names, and why."""
+    try:
+        found = failures_below(Database(landmark_conninfo(session.variables)), base)
+    except (psycopg.Error, LandmarkError, ValueError) as error:
+        say(f"  which photographs failed stands under Landmark, Index; not here, since {error}")
+        return {}
+    return {path.removeprefix(base): reason.removeprefix(f"{path}: ") for path, reason in found}
 
 
 def _etags(client: Any, bucket: str, prefix: str) -> dict[str, str]:

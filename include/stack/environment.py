@@ -12,6 +12,7 @@ from typing import Any
 
 from dask.system import CPU_COUNT
 from distributed.system import MEMORY_LIMIT
+from psycopg.conninfo import make_conninfo
 
 from stack.certificates import dask_variables
 from stack.net import HOST, StackError
@@ -241,6 +242,22 @@ def landmark_s3_client(variables: Mapping[str, str]) -> Any:
         endpoint_url=extra.get("endpoint_url"),
         region_name=extra.get("region_name"),
     )
+
+
+def landmark_conninfo(variables: Mapping[str, str]) -> str:
+    """Return for libpq the connection to the features that the stack's DAGs use.
+
+    Raises
+    ------
+    ValueError
+        If it is neither JSON nor an address.
+    """
+    said = variables[CONN_POSTGRES]
+    if not said.lstrip().startswith("{"):
+        return said.partition("?")[0]  # Airflow's extras are not all libpq's
+    connection = json.loads(said)
+    found = {name: connection.get(name) for name in ("host", "port", "password")}
+    return make_conninfo(user=connection.get("login"), dbname=connection.get("schema"), **found)
 
 
 def _passwords_file(state: State) -> Any:

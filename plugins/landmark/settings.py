@@ -18,6 +18,14 @@ S3_PREFIX = r"^s3://[^/]+/(.*/)?$"
 EVERYWHERE = "s3://"
 QUANTITY = r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$"
 
+#: What systems put beside photographs: macOS, Synology, recycle bins, thumbnails of programs.
+EXCLUDE = (
+    "._*", ".DS_Store", "Thumbs.db", "desktop.ini", "__MACOSX/", ".AppleDouble/", "@eaDir/",
+    "#recycle/", "$RECYCLE.BIN/", ".Trash*/", ".thumbnails/", ".thumbs/", "thumbnails/", "thumbs/",
+)  # fmt: skip
+#: Instead of patterns: nothing is excluded.
+NOTHING = "none"
+
 
 class Settings(BaseSettings):
     """The settings of one deployment.
@@ -98,6 +106,11 @@ class Settings(BaseSettings):
         le=1_000,
         description="Most alike images that each image is compared with when it is indexed, for "
         "the match graph; 0: no graph.",
+    )
+    exclude: Annotated[tuple[str, ...], NoDecode] = Field(
+        EXCLUDE,
+        description="Files that are no photographs whatever they hold: patterns, comma separated; "
+        "one that ends in `/` is of folders. `none`: nothing is excluded.",
     )
     coordinates: bool = Field(
         True,
@@ -206,6 +219,22 @@ class Settings(BaseSettings):
                 raise ValueError(
                     f"{prefix} is no prefix; write s3://bucket/ or s3://bucket/folder/"
                 )
+        return value
+
+    @field_validator("exclude", mode="before")
+    @classmethod
+    def _split_exclude(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        patterns = [part.strip() for part in value.split(",") if part.strip()]
+        return [] if patterns == [NOTHING] else patterns
+
+    @field_validator("exclude")
+    @classmethod
+    def _check_exclude(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for pattern in value:
+            if not pattern.strip("/*"):
+                raise ValueError(f"{pattern} excludes everything; write a name, such as thumbs/")
         return value
 
     @field_validator("dask_max_workers")

@@ -15,6 +15,7 @@ from starlette.datastructures import UploadFile
 
 from landmark.errors import LandmarkError
 from landmark.extraction.sandbox import decode_isolated
+from landmark.index.photographs import PHOTOGRAPHS
 from landmark.matching.ranking import MIN_INLIERS
 from landmark.search.queries import find_queries
 from landmark.storage.bucket import read_etag, write_object
@@ -24,6 +25,8 @@ from landmark_web.runs import SEARCH, trigger
 
 MODES = ("auto", "exhaustive", "shortlist")
 RANKINGS = ("graph", "inliers")
+#: What a browser offers to choose: many count HEIC and JPEG 2000 among no images.
+ACCEPT = ",".join(["image/*", *(f".{suffix}" for suffix in sorted(PHOTOGRAPHS))])
 
 
 @dataclass(frozen=True)
@@ -133,7 +136,9 @@ def _check_paths(landmark: Landmark, paths: Sequence[str]) -> None:
     settings.check_queries(paths)
     if len(paths) == 1 and not paths[0].endswith("/"):
         read_etag(landmark.s3, paths[0])  # of several, the result says which could not be used
-    found = find_queries(landmark.s3, paths, settings.results, settings.max_queries)
+    found = find_queries(
+        landmark.s3, paths, settings.results, settings.max_queries, settings.exclude
+    )
     for _, reason in found[:1]:
         if reason and len(found) == 1:
             raise LandmarkError(reason)

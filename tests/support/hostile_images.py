@@ -10,6 +10,10 @@ import zlib
 import numpy as np
 from PIL import Image, ImageCms
 
+from landmark.extraction import heif
+
+heif.register()
+
 ROW, FAILURE, EITHER = "row", "failure", "either"
 
 Case = tuple[bytes, str]
@@ -98,6 +102,13 @@ def jp2_that_claims(side: int) -> bytes:
     return data[:place] + sides + data[place + 24 :]
 
 
+def heic_that_claims(side: int) -> bytes:
+    """A HEIC whose box of sizes says so, its content that of a small picture."""
+    data = encoded(picture(), "HEIF")
+    place = data.index(b"ispe") + 8
+    return data[:place] + struct.pack(">II", side, side) + data[place + 8 :]
+
+
 def with_exif(block: bytes) -> bytes:
     return encoded(picture(), "JPEG", exif=block)
 
@@ -119,6 +130,8 @@ FILES = {
     "gif": encoded(picture(), "GIF"),
     "jp2": encoded(picture(), "JPEG2000"),
     "avif": encoded(picture(), "AVIF"),
+    "heic": encoded(picture(), "HEIF"),
+    "tiles.heic": encoded(picture(), "HEIF", tile_size=64),
 }
 
 
@@ -160,9 +173,11 @@ def _bombs() -> dict[str, Case]:
         "bombs/hungry.tif": (hungry_tiff(9_990), FAILURE),
         "bombs/list.tif": (huge_list, FAILURE),
         "bombs/endless.tif": (endless, FAILURE),
-        # Metadata that unpacks to hundreds of megabytes.
-        "bombs/text.png": (plain[:33] + text + plain[33:], FAILURE),
-        "bombs/profile.png": (plain[:33] + profile + plain[33:], FAILURE),
+        # Metadata that unpacks to hundreds of megabytes: passed over, the pixels are sound.
+        "bombs/text.png": (plain[:33] + text + plain[33:], ROW),
+        "bombs/profile.png": (plain[:33] + profile + plain[33:], ROW),
+        "bombs/claim.heic": (heic_that_claims(60_000), FAILURE),
+        "bombs/claim-99-mp.heic": (heic_that_claims(9_990), FAILURE),
         "bombs/99-mp.png": (
             png(9_990, 9_990, chunk(b"IDAT", zeros(9_990 * (3 * 9_990 + 1)))),
             ROW,

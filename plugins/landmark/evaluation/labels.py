@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from landmark.errors import LandmarkError
-from landmark.index.listing import is_image
+from landmark.index.photographs import is_photograph
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def read_labelled_folder(folder: Path) -> LabelledFolder:
                 f"{labels}: not of the revisited benchmarks' form ({reason}); correct it"
             ) from error
     places = {
-        place.name: sorted(file for file in place.iterdir() if is_image(file.name))
+        place.name: sorted(file for file in place.iterdir() if is_photograph(file))
         for place in sorted(folder.iterdir() if folder.is_dir() else ())
         if place.is_dir()
     }

@@ -19,7 +19,7 @@ from landmark.features import FeatureExtractor, LocalFeatures
 from landmark.index.chance import measure_chance
 from landmark.index.describe import describe_table
 from landmark.index.link import link_table
-from landmark.index.listing import is_image
+from landmark.index.photographs import is_photograph
 from landmark.matching.chance import ENOUGH_PAIRS, ChanceHistogram
 from landmark.matching.pair import MatchingParameters
 from landmark.matching.ranking import Match
@@ -215,5 +215,5 @@ def _distractors(folder: LabelledFolder, below: Path | None) -> dict[str, Path]:
     return {
         f"{DISTRACTOR}{file.relative_to(below)}": file
         for file in sorted(below.rglob("*"))
-        if is_image(file.name) and file.is_file() and file.resolve().parent not in own
+        if is_photograph(file) and file.resolve().parent not in own
     }

@@ -20,6 +20,7 @@ from typing import BinaryIO
 from PIL import AvifImagePlugin, Image
 
 from landmark.errors import UnusableImage
+from landmark.extraction import heif
 from landmark.extraction.confinement import confine_this_process
 from landmark.extraction.decoding import decode_image
 
@@ -56,6 +57,8 @@ def _load_libraries() -> None:
     for plugin in ("Avif", "Jpeg2K", "Mpo", "Tiff", "WebP"):
         import_module(f"PIL.{plugin}ImagePlugin")
     AvifImagePlugin.DEFAULT_MAX_THREADS = 1
+    with suppress(OSError):  # elsewhere it may start threads, or a HEIC is refused
+        heif.decode_without_threads()
     warnings.simplefilter("ignore")  # nobody reads them, and they quote source files
 
 

@@ -3,32 +3,46 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 
 from landmark.errors import UnusableImage
+from landmark.extraction import heif
+from landmark.extraction.colours import GROUND as GROUND
+from landmark.extraction.colours import on_ground, to_srgb
+from landmark.extraction.depth import (
+    Depth,
+    is_deep,
+    list_kinds_of_tiff,
+    match_transparency,
+    read_depth,
+    to_8_bits,
+)
+from landmark.extraction.repairs import ends_of_jpeg, without_faulty_metadata
 from landmark.extraction.shot import NOTHING_SAID, Shot, read_shot
 
 # Formats that carry photographs. Pillow's others are left out: some start other programs (EPS),
 # some are hardly used and so hardly tested against hostile files.
-FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "JPEG2000", "AVIF")
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "JPEG2000", "AVIF", "HEIF")
 # Of pixels in memory at once: 400 MB as RGB. A JPEG is counted after its reduction in the decoder.
 MAX_PIXELS = 100_000_000
-# Conversions need some copies of what they convert; so large images are converted in bands.
-BAND_PIXELS = 4_000_000
 MIN_SIDE_PX = 32
 # DELF gives no features below this (`_MIN_HEIGHT` of its extractor.py); reached by narrow strips.
 MIN_REDUCED_SIDE_PX = 10
-# Networks of the DELF family subtract 128 from each value, so this grey is their zero: a ground
-# on which nothing is seen. White or black would draw an outline round the subject.
-GROUND = (128, 128, 128)
+# Of a TIFF, which may say that it has any number.
+MAX_PAGES = 100
+
+# Of Pillow, and of libheif.
+_CUT = ("truncated", "unexpected end of file")
+
+heif.register()
+list_kinds_of_tiff()
 
 _ORIENTATION_TAG = 0x0112
 _UPRIGHT = {
@@ -66,11 +80,11 @@ class DecodedImage:
 def decode_image(data: bytes, name: str, max_size_px: int) -> DecodedImage:
     """Decode an image file and reduce it to a size; nothing is ever enlarged.
 
-    Of an animation the first frame is taken. EXIF orientation is applied, transparency is laid
-    on grey, colours of an embedded ICC profile become sRGB; EXIF and ICC that cannot be read are
-    ignored. Grey of 16 bits is divided by 257, grey of 32 bits (integer or floating point) has
-    no agreed white and is scaled from its own range. Safe to call from several threads, but not
-    with files from anywhere: `landmark.extraction.sandbox` does the same where they can do no harm.
+    Of an animation the first frame is taken, of a TIFF the largest page. EXIF orientation is
+    applied, transparency is laid on grey, colours of an embedded ICC profile become sRGB, deep grey
+    has 8 bits (`landmark.extraction.depth`); metadata that cannot be read is ignored, and so is a
+    missing end where all rows are there. Safe to call from several threads, but not with files
+    from anywhere: `landmark.extraction.sandbox` does the same where they can do no harm.
 
     Parameters
     ----------
@@ -92,12 +106,12 @@ def decode_image(data: bytes, name: str, max_size_px: int) -> DecodedImage:
     if not data:
         raise UnusableImage(f"{name}: empty file (0 bytes); upload it again")
     try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            return _decode(image, name, max_size_px)
+        return _open(data, name, max_size_px)
     except (UnusableImage, MemoryError):
         raise
     except Exception as error:  # decoders raise anything, from SyntaxError to struct.error
-        _refuse(error, data, name)
+        mended = _without_its_faults(error, data, name, max_size_px)
+        return mended or _refuse(error, data, name)
 
 
 def shrink(pixels: NDArray[np.uint8], max_size_px: int) -> NDArray[np.uint8]:
@@ -115,10 +129,34 @@ def reduced_size(width: int, height: int, max_size_px: int) -> tuple[int, int]:
     return max(1, round(width * factor)), max(1, round(height * factor))
 
 
-def _decode(image: Image.Image, name: str, max_size_px: int) -> DecodedImage:
-    """The pixels of an opened image; raises whatever Pillow raises for a damaged one."""
-    size = reduced_size(*image.size, max_size_px)
+def _open(data: bytes, name: str, max_size_px: int) -> DecodedImage:
+    """The picture of a file; raises whatever Pillow raises for a damaged one."""
+    said, page = NOTHING_SAID, 0
+    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        if image.format == "HEIF" and heif.is_cut(data):
+            raise EOFError
+        if image.format != "TIFF":
+            return _decode(image, name, max_size_px, said)
+        said, page = read_shot(image), _largest_page(image)
+    with Image.open(io.BytesIO(data), formats=("TIFF",)) as image:  # a damaged page leaves traces
+        image.seek(page)
+        return _decode(image, name, max_size_px, said)
+
+
+def _largest_page(image: Image.Image) -> int:
+    """Scanners and cameras put a thumbnail first, or beside; of pages of one size the first."""
+    areas = [image.width * image.height]
+    with suppress(Exception):  # after the last page, or at a damaged one
+        for page in range(1, MAX_PAGES):
+            image.seek(page)
+            areas.append(image.width * image.height)
+    return areas.index(max((area for area in areas if area <= MAX_PIXELS), default=areas[0]))
+
+
+def _decode(image: Image.Image, name: str, max_size_px: int, said: Shot) -> DecodedImage:
+    """Those of an opened file; `said` is what another page says of the taking."""
     width, height = image.size
+    size = reduced_size(width, height, max_size_px)
     box: tuple[float, float, float, float] = (0, 0, width, height)
     if isinstance(image, JpegImageFile):
         # The decoder halves up to three times, to no less than this; Lanczos does the rest.
@@ -126,16 +164,24 @@ def _decode(image: Image.Image, name: str, max_size_px: int) -> DecodedImage:
         # Its box, with fractions, is what the original covers: the last column may stick out.
         box = drafted[1] if drafted else box
     _check_size(name, width, height, size, image.width * image.height)
+    depth = read_depth(image)
+    match_transparency(image)
     shot = read_shot(image)  # before load(), after which TIFF files know less of themselves
     image.load()
+    if image.format == "HEIF" and image.size != (width, height):  # it said another
+        width, height = image.size
+        size, box = reduced_size(width, height, max_size_px), (0, 0, width, height)
+        _check_size(name, width, height, size, width * height)
     orientation = _orientation(image)  # after load(), since TIFF files turn themselves there
     profile = image.info.get("icc_profile")
-    reduced = _to_srgb(_resize(_flat(image, name), size, box), profile)
+    flat, is_srgb = _flat(image, depth, profile, name)
+    reduced = _resize(flat, size, box)
+    reduced = to_srgb(reduced, None if is_srgb else profile)
     if orientation in _UPRIGHT:
         reduced = reduced.transpose(_UPRIGHT[orientation])
     if orientation in _TURNED:
         width, height = height, width
-    return DecodedImage(np.array(reduced), width, height, shot)
+    return DecodedImage(np.array(reduced), width, height, said if shot == NOTHING_SAID else shot)
 
 
 def _check_size(name: str, width: int, height: int, size: tuple[int, int], pixels: int) -> None:
@@ -161,70 +207,18 @@ def _orientation(image: Image.Image) -> int:
     return 1
 
 
-def _flat(image: Image.Image, name: str) -> Image.Image:
-    """The image as L, RGB or CMYK with 8 bits and no transparency."""
-    if image.mode.startswith("I;16"):
-        return _in_bands(image, "L", _of_16_bits)
-    if image.mode in ("I", "F"):
-        return _scaled_by_range(image, name)
+def _flat(
+    image: Image.Image, depth: Depth, profile: bytes | None, name: str
+) -> tuple[Image.Image, bool]:
+    """The image as L, RGB or CMYK with 8 bits and no transparency; whether it is sRGB already."""
+    if is_deep(image):
+        image = to_8_bits(image, depth, name)
+    elif image.format in ("BMP", "DIB") and image.mode == "RGBA":
+        # Programs of Windows leave the fourth byte 0, and viewers show such a picture.
+        image = image.convert("RGB") if image.getchannel("A").getextrema() == (0, 0) else image
     if image.has_transparency_data:
-        return _in_bands(image, "RGB", _on_ground)
-    return image if image.mode in ("L", "RGB", "CMYK") else image.convert("RGB")
-
-
-def _bands(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
-    """The image cut into strips of whole rows, with the first row of each."""
-    rows = max(1, BAND_PIXELS // image.width)
-    for top in range(0, image.height, rows):
-        yield top, image.crop((0, top, image.width, min(top + rows, image.height)))
-
-
-def _in_bands(
-    image: Image.Image, mode: str, convert: Callable[[Image.Image], Image.Image]
-) -> Image.Image:
-    result = Image.new(mode, image.size)
-    for top, band in _bands(image):
-        result.paste(convert(band), (0, top))
-    return result
-
-
-def _of_16_bits(image: Image.Image) -> Image.Image:
-    values = np.asarray(image).astype(np.uint32)
-    return Image.fromarray(((values + 128) // 257).astype(np.uint8))
-
-
-def _on_ground(image: Image.Image) -> Image.Image:
-    ground = Image.new("RGBA", image.size, (*GROUND, 255))
-    return Image.alpha_composite(ground, image.convert("RGBA")).convert("RGB")
-
-
-def _scaled_by_range(image: Image.Image, name: str) -> Image.Image:
-    """Grey of any range as an 8-bit image, darkest 0, brightest 255."""
-    ranges = [(values.min(), values.max()) for values in (np.asarray(b) for _, b in _bands(image))]
-    low, high = float(np.min(ranges)), float(np.max(ranges))
-    if not np.isfinite(high - low):  # NaN passes through min() and max()
-        raise UnusableImage(f"{name}: pixels that are not finite (NaN or infinite); save it anew")
-    factor = 255.0 / (high - low) if high > low else 0.0
-
-    def grey(band: Image.Image) -> Image.Image:
-        scaled = (np.asarray(band) - np.float64(low)) * factor
-        return Image.fromarray(np.rint(scaled).astype(np.uint8))
-
-    return _in_bands(image, "L", grey)
-
-
-def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """An L, RGB or CMYK image as RGB, by its ICC profile where there is a usable one."""
-    if profile:
-        with suppress(ImageCms.PyCMSError, OSError, ValueError, TypeError):
-            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            if "sRGB" not in (source.profile.profile_description or ""):
-                converted = ImageCms.profileToProfile(
-                    image, source, ImageCms.createProfile("sRGB"), outputMode="RGB"
-                )
-                if converted is not None:
-                    return converted
-    return image.convert("RGB")
+        return on_ground(image, profile), True
+    return (image if image.mode in ("L", "RGB", "CMYK") else image.convert("RGB")), False
 
 
 def _resize(
@@ -236,17 +230,42 @@ def _resize(
     return image.resize(size, Image.Resampling.LANCZOS, box=box, reducing_gap=3.0)
 
 
+def _without_its_faults(
+    error: Exception, data: bytes, name: str, max_size_px: int
+) -> DecodedImage | None:
+    """The picture of a file whose pixels are all there, though the file is faulty; else None."""
+    clean, ends = without_faulty_metadata(data), None
+    if clean is None and "truncated" in str(error).lower():
+        ends = ends_of_jpeg(data)
+    try:
+        if clean is not None:
+            return _open(clean, name, max_size_px)
+        if ends is not None:
+            image, other = (_open(whole, name, max_size_px) for whole in ends)
+            return image if np.array_equal(image.pixels, other.pixels) else None
+    except (UnusableImage, MemoryError):
+        raise
+    except Exception:  # what was raised first is what is told
+        return None
+    return None
+
+
 def _refuse(error: Exception, data: bytes, name: str) -> NoReturn:
     """Turn what Pillow raised into one line that says what to do."""
     said = " ".join(str(error).split())[:200]
-    if "out of memory" in said.lower() or said.endswith("error -9"):  # Pillow's number of it
+    words = said.lower()
+    # Pillow's number of it, and what libheif says.
+    if "out of memory" in words or "memory alloc" in words or said.endswith("error -9"):
         raise MemoryError from error
     if isinstance(error, Image.DecompressionBombError):
         reason = f"too large; reduce it to at most {MAX_PIXELS // 1_000_000} megapixels"
-    elif isinstance(error, EOFError) or "truncated" in said.lower() or _riff_is_cut(data):
+    elif isinstance(error, EOFError) or any(cut in words for cut in _CUT) or _riff_is_cut(data):
         reason = "truncated: the file ends before the picture does; upload it again"
     elif isinstance(error, UnidentifiedImageError):
         reason = f"no image, damaged, or not one of {', '.join(FORMATS)}; convert it to JPEG"
+    elif "unsupported" in words or "not supported" in words:
+        kind = "BMP" if data.startswith(b"BM") else "file"
+        reason = f"this kind of {kind} is not supported ({said}); convert it to JPEG"
     else:
         reason = f"damaged ({said or type(error).__name__}); upload it again"
     raise UnusableImage(f"{name}: {reason}") from error

@@ -7,6 +7,7 @@ __all__ = [
     "extract",
     "link",
     "listing",
+    "photographs",
     "place_corrections",
     "places",
     "registry",

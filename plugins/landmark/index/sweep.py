@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from landmark.errors import LandmarkError, ServerFault
 from landmark.index.listing import Listing
+from landmark.settings import EXCLUDE
 from landmark.storage.bucket import BucketMissing, ObjectRefused
 from landmark.storage.database import Database
 from landmark.storage.images import failures_by_reason
@@ -34,6 +36,7 @@ def plan_sweep(
     max_batches: int,
     retry_failures: bool = False,
     max_removed_share: float = 1,
+    exclude: Sequence[str] = EXCLUDE,
 ) -> list[int]:
     """Compare the bucket with the table, drop what is gone, and note what is to be extracted.
 
@@ -41,6 +44,8 @@ def plan_sweep(
     ----------
     max_removed_share : float
         Of the rows below `images`; where more would go, all stay, and `finish_sweep` tells.
+    exclude : sequence of str
+        Patterns of what is no photograph, whatever it holds.
 
     Returns
     -------
@@ -58,11 +63,12 @@ def plan_sweep(
         raise LandmarkError(
             f"LANDMARK_IMAGES {images} lies inside LANDMARK_RESULTS {results}; move one of them"
         )
-    listing = Listing(client, images, results)
+    listing = Listing(client, images, results, exclude)
     try:
         batches = compare_listing(
-            database, sweep, model, images, listing, max_batches, retry_failures, max_removed_share
-        )
+            database, sweep, model, images, listing, max_batches, retry_failures,
+            max_removed_share, listing.others,
+        )  # fmt: skip
     except (BucketMissing, ObjectRefused) as error:  # said of the bucket, it may pass
         raise ServerFault(str(error)) from error
     except (BotoCoreError, ClientError) as error:

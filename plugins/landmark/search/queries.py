@@ -14,6 +14,7 @@ from landmark.index.extract import ImageReader, at_once
 from landmark.index.listing import Listing
 from landmark.index.registry import COMMAND
 from landmark.progress import Progress
+from landmark.settings import EXCLUDE
 from landmark.storage.aggregations import current_aggregation
 from landmark.storage.bucket import S3Object, read_etag
 from landmark.storage.database import Database
@@ -23,7 +24,11 @@ logger = logging.getLogger(__name__)
 
 
 def find_queries(
-    client: Any, asked: str | Sequence[str], results: str, most: int
+    client: Any,
+    asked: str | Sequence[str],
+    results: str,
+    most: int,
+    exclude: Sequence[str] = EXCLUDE,
 ) -> list[tuple[str, str | None]]:
     """The photographs that a search is asked for, each once, in the order of asking.
 
@@ -34,6 +39,9 @@ def find_queries(
     results : str
         `LANDMARK_RESULTS`, where no photographs are.
     most : int
+    exclude : sequence of str
+        Patterns of what is no photograph below a prefix; what is asked for by its path is searched
+        for all the same.
 
     Returns
     -------
@@ -53,7 +61,7 @@ def find_queries(
         else:
             try:
                 if not entry.startswith(tuple(listed)):
-                    for below in Listing(client, entry, results):
+                    for below in Listing(client, entry, results, exclude).photographs():
                         found.setdefault(below.path)
                         if len(found) > most:
                             break

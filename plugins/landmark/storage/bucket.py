@@ -48,6 +48,7 @@ WITHOUT_REASON = {"400", "403"}
 REGION = "set the region and endpoint of the connection"
 # Of statuses that say "you": too slow, too many.
 TRY_AGAIN = {408, 429}
+PACKED = {"gzip", "deflate", "br", "zstd"}
 REDIRECTS = {"PermanentRedirect", "TemporaryRedirect", "Redirect", "301", "302", "307", "308"}
 
 
@@ -223,6 +224,23 @@ def _read_once(client: Any, path: str, bucket: str, key: str, max_bytes: int) ->
             raise IncompleteReadError(actual_bytes=raw.tell(), expected_bytes=length)
     version = version_of(answer.get("ETag"), length or size, answer.get("LastModified"))
     return b"".join(parts), version
+
+
+def read_head(client: Any, path: str, size: int) -> bytes | None:
+    """The first bytes of an object, fewer if it has fewer; None if it is stored packed.
+
+    Raises
+    ------
+    LandmarkError, ServerFault, BotoCoreError, ClientError
+        As of `read_object`, and whatever breaks off; it is not tried again.
+    """
+    bucket, key = split_path(path)
+    with _explained(path):
+        answer = client.get_object(Bucket=bucket, Key=key, Range=f"bytes=0-{size - 1}")
+    with closing(answer["Body"]) as body:
+        # Where the range is not heeded, the rest is left.
+        head: bytes = body.read(size)
+    return None if (answer.get("ContentEncoding") or "").strip() in PACKED else head
 
 
 def read_etag(client: Any, path: str) -> str:

@@ -320,6 +320,16 @@ def failures_by_reason(database: Database, sweep: str | None = None) -> list[Rea
     )
 
 
+def failures_below(database: Database, prefix: str) -> list[tuple[str, str]]:
+    """Path and reason of each image below a prefix that could not be used, by path."""
+    with database.connect() as connection:
+        return connection.execute(
+            "SELECT DISTINCT ON (image_path) image_path, reason FROM landmark_failures"
+            " WHERE starts_with(image_path, %s) ORDER BY image_path, last_failed_at DESC",
+            [prefix],
+        ).fetchall()
+
+
 def _one_writer(connection: psycopg.Connection[Any], image_path: str, model: str) -> None:
     """Wait for others who write this image, a sweep and a search: it is a row or a failure."""
     connection.execute(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import Any
 
 import psycopg
@@ -14,6 +15,8 @@ from landmark.storage.database import Database
 
 # A sweep of fewer may remove any share of them, but never all.
 FEW_IMAGES = 20
+# Rows that are fetched, or deleted, at a time.
+ROWS_AT_ONCE = 1_000
 
 
 def compare_listing(
@@ -25,6 +28,7 @@ def compare_listing(
     max_batches: int,
     retry_failures: bool = False,
     max_removed_share: float = 1,
+    others: Callable[[Iterable[S3Object]], Iterable[S3Object]] = lambda objects: (),
 ) -> list[int]:
     """Compare a listing with the table: delete what is gone, note what is to be extracted.
 
@@ -46,6 +50,9 @@ def compare_listing(
     max_removed_share : float
         Of the rows below the prefix, 0 to 1. Where more would go, none does; and none if all would,
         unless this is 1.
+    others : callable
+        Given the objects that were never tried, says which of them are no photographs; these are
+        left as if they were not listed.
 
     Returns
     -------
@@ -69,12 +76,10 @@ def compare_listing(
                 copy.write_row(entry)
         _index_listing(connection)
         connection.execute("ANALYZE listing")
-        (seen,) = connection.execute("SELECT count(*) FROM listing").fetchone() or (0,)
         had, removed, withheld = _remove_unlisted(connection, prefix, max_removed_share)
         connection.execute(
             "CREATE TEMPORARY TABLE work ON COMMIT DROP AS"
             " SELECT image_path, listing.etag, listing.size,"
-            "  row_number() OVER (ORDER BY image_path) - 1 AS number,"
             "  landmark.size = listing.size AS same_size,"
             "  CASE WHEN failure.etag IN (listing.etag, '') THEN 'retried'"
             "   WHEN landmark.etag IS NULL AND failure.etag IS NULL THEN 'new'"
@@ -88,6 +93,8 @@ def compare_listing(
             "  AND (%(retry)s OR failure.etag IS DISTINCT FROM listing.etag)",
             {"model": model, "retry": retry_failures},
         )
+        _drop_others(connection, others)
+        (seen,) = connection.execute("SELECT count(*) FROM listing").fetchone() or (0,)
         found = dict(
             connection.execute("SELECT change, count(*) FROM work GROUP BY change").fetchall()
         )
@@ -124,7 +131,9 @@ def compare_listing(
         )
         connection.execute(
             "INSERT INTO landmark_sweep_images (sweep, batch, image_path, etag, size)"
-            " SELECT %s, number / %s, image_path, etag, size FROM work WHERE number < %s",
+            " SELECT %s, number / %s, image_path, etag, size FROM (SELECT *,"
+            "  row_number() OVER (ORDER BY image_path) - 1 AS number FROM work) AS numbered"
+            " WHERE number < %s",
             [sweep, size, size * max_batches],
         )
         batches = connection.execute(
@@ -133,6 +142,25 @@ def compare_listing(
             [sweep],
         )
         return [images for (images,) in batches]
+
+
+def _drop_others(
+    connection: psycopg.Connection[Any],
+    others: Callable[[Iterable[S3Object]], Iterable[S3Object]],
+) -> None:
+    """Take what is no photograph from what is listed and to be extracted."""
+    with connection.cursor("never_tried") as cursor:
+        cursor.itersize = ROWS_AT_ONCE
+        cursor.execute("SELECT image_path, etag, size FROM work WHERE change = 'new'")
+        found = iter(others(S3Object(*row) for row in cursor))
+        while paths := [entry.path for entry in islice(found, ROWS_AT_ONCE)]:
+            for table in ("work", "listing"):
+                connection.execute(
+                    sql.SQL("DELETE FROM {} WHERE image_path = ANY(%s)").format(
+                        sql.Identifier(table)
+                    ),
+                    [paths],
+                )
 
 
 def batch_size(images: int, max_batches: int, smallest: int = 128, largest: int = 256) -> int:

@@ -76,6 +76,7 @@ def _searches(
         error=error,
         allowed=allowed(request, user, may_search),
         uploads=connected().settings.uploads,
+        accept=search_form.ACCEPT,
         upload_limit=MAX_UPLOAD_BYTES,
         text_limit=MAX_TEXT,
     )
