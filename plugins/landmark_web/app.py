@@ -23,6 +23,7 @@ from landmark_web.pages import (
     run_tab,
     searches,
     static,
+    uploads,
     watches,
 )
 from landmark_web.responses import message
@@ -41,6 +42,7 @@ logger = logging.getLogger(__name__)
 app = FastAPI(title="Landmark", docs_url=None, redoc_url=None, openapi_url=None)
 app.include_router(searches.forms)
 app.include_router(searches.router)
+app.include_router(uploads.forms)
 app.include_router(result.router)
 app.include_router(corrections.forms)
 app.include_router(corrections.router)

@@ -76,6 +76,8 @@ MAX_TEXT = 1_000_000
 REST_BYTES = 2 * MAX_TEXT
 #: Of a form without a file: two paths, each byte of them in three; or a note.
 MAX_FIELDS_BYTES = 16_000
+#: Of a file's name; a key has up to 1,024 with all that stands before it.
+MAX_NAME_BYTES = 255
 #: Enough to see that it can be decoded.
 CHECK_SIDE_PX = 256
 

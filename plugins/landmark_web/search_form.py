@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -14,14 +13,14 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 
 from landmark.errors import LandmarkError
-from landmark.extraction.sandbox import decode_isolated
 from landmark.index.photographs import PHOTOGRAPHS
 from landmark.matching.ranking import MIN_INLIERS
 from landmark.search.queries import find_queries
-from landmark.storage.bucket import read_etag, write_object
+from landmark.storage.bucket import read_etag
 from landmark_airflow import Landmark
-from landmark_web.limits import CHECK_SIDE_PX, DECODING, LISTING, MAX_UPLOAD_BYTES, REST_BYTES
+from landmark_web.limits import DECODING, LISTING, MAX_UPLOAD_BYTES, REST_BYTES
 from landmark_web.runs import SEARCH, trigger
+from landmark_web.uploads import upload
 
 MODES = ("auto", "exhaustive", "shortlist")
 RANKINGS = ("graph", "inliers")
@@ -108,7 +107,7 @@ async def start(request: Request, user: Any, form: Form, landmark: Landmark) -> 
         "add_to_index": "add_to_index" in form.fields,
     }
     if form.photograph is not None:
-        uploaded = await DECODING.run(user, _upload, landmark, form.name, form.photograph)
+        uploaded = await DECODING.run(user, upload, landmark, form.name, form.photograph)
         conf["image_path"] = uploaded
     else:
         conf["image_path"] = paths[0] if len(paths) == 1 else paths
@@ -150,17 +149,3 @@ def _whole_number(fields: Mapping[str, str], name: str, title: str) -> int:
         return int(text)
     except ValueError:
         raise LandmarkError(f"{title}: {text!r} is not a whole number.") from None
-
-
-def _upload(landmark: Landmark, file_name: str, photograph: BinaryIO) -> str:
-    """Put the photograph below `LANDMARK_UPLOADS`; the same file twice is one object."""
-    uploads = landmark.settings.uploads
-    if uploads is None:
-        raise LandmarkError("LANDMARK_UPLOADS is not set, so nothing can be uploaded; give a path.")
-    name = re.sub(r"[^\w.-]+", "-", file_name.replace("\\", "/").rsplit("/", 1)[-1]).strip(".-")
-    data = photograph.read()
-    decode_isolated(data, name, CHECK_SIDE_PX)
-    digest = hashlib.sha256(data).hexdigest()[:16]
-    path = f"{uploads}{digest}/{name[-100:] or 'photograph'}"
-    write_object(landmark.s3, path, data, "application/octet-stream")
-    return path

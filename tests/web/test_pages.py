@@ -93,6 +93,7 @@ READ = {
 }
 SENT = {
     "searches": "may_search",
+    "uploads": "may_search",
     "corrections": "may_search",
     "places": "may_search",
     "watches": "may_search",
@@ -575,7 +576,7 @@ def test_several_lines_or_a_prefix_are_searched_for_in_one_run(
     [
         ("notes.txt", b"no photograph", "notes.txt: no image"),
         ("empty.jpg", b"", "empty file"),
-        ("../../etc/<i>.jpg", b"GIF89a", "i-.jpg: "),
+        ("../../etc/<i>.jpg", b"GIF89a", "&lt;i&gt;.jpg: "),
     ],
 )
 def test_an_upload_that_is_no_photograph_goes_nowhere(browser, pages, name, body, message):
@@ -603,7 +604,7 @@ def test_an_uploaded_photograph_is_searched_for(browser, pages, photograph):
     pages.stack.api.wait("landmark_search", run_id, timeout_s=400)
     conf = pages.stack.api.call(f"/api/v2/dags/landmark_search/dagRuns/{quote(run_id, safe='')}")
     assert conf["conf"]["image_path"].startswith("s3://landmark/uploads/")
-    assert conf["conf"]["image_path"].endswith("/my-view-é.jpg")
+    assert conf["conf"]["image_path"].endswith("/my view é.jpg")
     assert conf["conf"]["top_k"] == 5 and conf["conf"]["add_to_index"] is False
     text = browser.get(f"/searches/{quote(run_id, safe='')}/matches.txt").text
     best = [line.split("\t")[3] for line in text.splitlines() if not line.startswith("#")][:3]
