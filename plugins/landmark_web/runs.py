@@ -22,6 +22,7 @@ from sqlalchemy.orm import Session
 
 from landmark.errors import LandmarkError
 from landmark.matching.ranking import OUTCOMES
+from landmark.search.asking import entries, is_one
 from landmark_web.told import sound
 
 logger = logging.getLogger(__name__)
@@ -73,14 +74,18 @@ class Run:
     @property
     def paths(self) -> list[str]:
         """The photographs, or prefixes, that a search was given."""
-        asked = self.conf.get("image_path", "")
-        return [str(path) for path in asked or [""]] if isinstance(asked, list) else [str(asked)]
+        return entries(self._asked) or [""]
 
     @property
     def is_one(self) -> bool:
         """Whether it searches for one photograph; else for a list, or what is below a prefix."""
+        return is_one(self._asked)
+
+    @property
+    def _asked(self) -> str | list[str]:
+        """What it was triggered with; whoever may trigger may write anything there."""
         asked = self.conf.get("image_path", "")
-        return isinstance(asked, str) and not asked.endswith("/")
+        return [str(path) for path in asked] if isinstance(asked, list) else str(asked)
 
     @property
     def folder(self) -> str | None:

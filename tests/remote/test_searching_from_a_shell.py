@@ -160,16 +160,18 @@ def test_one_bad_photograph_fails_alone(server, tmp_path, capsys):
         "s3://b/q.jpg": FOUND,
         "s3://b/no.jpg": "s3://b/no.jpg: there is no such object",
     }
-    named = [str(tmp_path / name) for name in ("b.jpg", "none.jpg", "")]
-    assert cli.main(["search", *named, "s3://b/q.jpg", "s3://b/no.jpg", "--json"]) == 1
+    named = [*(str(tmp_path / name) for name in ("b.jpg", "none.jpg", "")), "S3://b"]
+    assert cli.main(["search", *named, "S3://b/q.jpg", "s3://b/no.jpg", "--json"]) == 1
     told = capsys.readouterr()
     answer = json.loads(told.out)
-    assert [one["outcome"] for one in answer["searches"]] == ["match", *["failed"] * 4]
+    assert [one["outcome"] for one in answer["searches"]] == ["match", *["failed"] * 5]
     assert answer["searches"][0]["result"]["matches"][1]["inliers"] == 14
     assert answer["run_id"] == RUN and answer["page"].startswith("http://localhost:8080/landmark/")
     reasons = [one["reason"] for one in answer["searches"][1:]]
     for reason, words in zip(
-        reasons, ["no such object", "damaged", "No such file", "a folder"], strict=True
+        reasons,
+        ["no such object", "damaged", "No such file", "a folder", "names a bucket"],
+        strict=True,
     ):
         assert words in reason and "\n" not in reason
     assert "none.jpg: cannot be read" in told.err

@@ -116,7 +116,7 @@ def test_a_search_from_the_form_to_the_drawn_pair(page, pages):
 def test_wrong_input_shows_its_message_and_keeps_what_was_typed(page):
     page.goto("/landmark/")
     page.get_by_label("Photograph in S3").fill("s3://landmark/no <i>such.jpg")
-    page.keyboard.press("Enter")
+    page.keyboard.press("Control+Enter")
     alert = page.get_by_role("alert")
     alert.wait_for()
     assert alert.inner_text() == (
@@ -129,7 +129,7 @@ def test_several_photographs_from_the_form_to_one_pair(page):
     page.goto("/landmark/")
     field = page.get_by_label("Photograph in S3")
     field.fill("s3://landmark/images/pages/2/0.jpg")
-    field.press("Shift+Enter")
+    field.press("Enter")  # a line, no search
     field.press_sequentially("s3://landmark/images/pages/1/0.jpg")
     page.get_by_role("button", name="Find the place").click()
     page.get_by_role("heading", name="2 searches").wait_for(timeout=240_000)

@@ -517,7 +517,7 @@ def test_the_plugin_has_loaded_whole(pages):
     [
         ({}, "Give the path of a photograph"),
         ({"image_path": "/home/me/photo.jpg"}, "/home/me/photo.jpg: not a path in S3"),
-        ({"image_path": "s3://landmark"}, "not a path in S3"),
+        ({"image_path": "s3://landmark"}, "s3://landmark: names a bucket; write s3://landmark/"),
         ({"image_path": "s3://landmark/nothing here/"}, "no photograph lies below"),
         ({"image_path": "s3://landmark/a.jpg\n/home/b.jpg"}, "/home/b.jpg: not a path in S3"),
         (

@@ -26,6 +26,7 @@ from landmark.errors import LandmarkError, in_one_line
 from landmark.matching.ranking import FAILED, Match, verdict
 from landmark.remote.airflow import Airflow, Unreachable
 from landmark.remote.login import find_login
+from landmark.search.asking import SCHEME, check_form, understood
 from landmark.search.result import SearchResult
 from landmark.search.searches import Search
 
@@ -165,8 +166,13 @@ def _put(airflow: Airflow, photographs: Sequence[str]) -> tuple[dict[str, str], 
     named: dict[str, str] = {}
     refused: dict[str, str] = {}
     for photograph in photographs:
-        if photograph[:5].lower() == "s3://":
-            named.setdefault(photograph, photograph)
+        path = understood(photograph)
+        if path.startswith(SCHEME):
+            try:
+                check_form(path)
+                named.setdefault(path, path)
+            except LandmarkError as error:
+                refused[photograph] = str(error)
             continue
         file = Path(photograph).expanduser()
         if file.is_dir():

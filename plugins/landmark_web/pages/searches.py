@@ -44,7 +44,7 @@ async def start_search(request: Request, user: GetUserDep) -> Response:
             landmark = await run_in_threadpool(connected)
             run_id = await search_form.start(request, user, form, landmark)
     except LandmarkError as error:
-        return await run_in_threadpool(_searches, request, user, 1, fields, str(error))
+        return await run_in_threadpool(_searches, request, user, 1, fields, error)
     return see_other(request, "searches", run_id)
 
 
@@ -59,7 +59,7 @@ def _searches(
     user: Any,
     page: int,
     fields: Mapping[str, str],
-    error: str = "",
+    error: LandmarkError | None = None,
 ) -> HTMLResponse:
     skipped = (page - 1) * SEARCHES_A_PAGE
     runs = recent_runs(SEARCH, SEARCHES_A_PAGE + 1, skipped)
@@ -73,7 +73,8 @@ def _searches(
         value={**search_form.defaults(), **fields},
         modes=search_form.MODES,
         rankings=search_form.RANKINGS,
-        error=error,
+        error=str(error or ""),
+        doubt=error if isinstance(error, search_form.Doubt) else None,
         allowed=allowed(request, user, may_search),
         uploads=connected().settings.uploads,
         accept=search_form.ACCEPT,
