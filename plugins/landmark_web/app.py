@@ -22,6 +22,7 @@ from landmark_web.pages import (
     result,
     run_tab,
     searches,
+    selection,
     static,
     uploads,
     watches,
@@ -43,6 +44,8 @@ app = FastAPI(title="Landmark", docs_url=None, redoc_url=None, openapi_url=None)
 app.include_router(searches.forms)
 app.include_router(searches.router)
 app.include_router(uploads.forms)
+app.include_router(selection.forms)
+app.include_router(selection.router)
 app.include_router(result.router)
 app.include_router(corrections.forms)
 app.include_router(corrections.router)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from functools import lru_cache, partial, wraps
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
@@ -39,11 +40,20 @@ class Slots:
         async with users:
             return await to_thread.run_sync(partial(function, *arguments), limiter=self._all)
 
+    @asynccontextmanager
+    async def held(self, user: Any) -> AsyncIterator[None]:
+        """Keep a slot for the time of a `with` block, when it is this user's turn."""
+        users = self._users.setdefault(user.get_id(), CapacityLimiter(self._of_one_user))
+        async with users, self._all:
+            yield
+
 
 #: A decoded photograph takes up to 300 MB, an upload 50 MB more.
 DECODING = Slots(3, of_one_user=2)
 #: A prefix of many thousand objects takes half a minute.
 LISTING = Slots(2, of_one_user=1)
+#: What is sent piece by piece, however slowly it is taken; each holds a photograph at most.
+SENDING = Slots(4, of_one_user=1)
 #: What says, in no time, that a picture need not be decoded must not wait for others that are.
 LOOKING = Slots(8, of_one_user=6)
 
@@ -67,6 +77,9 @@ NEWEST, SWEEPS = 24, 10
 
 #: What people write of a place, in characters; within `MAX_FIELDS_BYTES`, each in up to twelve.
 MAX_NAME, MAX_NOTE = 100, 1000
+
+# Of originals in one zip.
+MAX_ORIGINALS, MAX_ORIGINALS_BYTES = 200, 2_000_000_000
 
 # Uploads.
 MAX_UPLOAD_BYTES = 50_000_000

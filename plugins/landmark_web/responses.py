@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import Any
 from weakref import WeakValueDictionary
 
-from anyio import CapacityLimiter
+from anyio import CapacityLimiter, to_thread
 from fastapi import HTTPException, Request, Response
-from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi.responses import HTMLResponse, RedirectResponse, StreamingResponse
 
 from landmark.errors import LandmarkError
 from landmark.storage.bucket import read_etag, read_object
 from landmark_web.connection import connected
-from landmark_web.limits import DECODING, FRESH_S, LOOKING, SIDES_PX
+from landmark_web.limits import DECODING, FRESH_S, LOOKING, SENDING, SIDES_PX
 from landmark_web.templates import address, render
 from landmark_web.thumbnails import keep_picture, kept_picture, thumbnail
 
@@ -114,6 +114,21 @@ def download(path: str, kind: str) -> Response:
         media_type=f"{media}; charset=utf-8",
         headers={"Content-Disposition": f'attachment; filename="{name}"'},
     )
+
+
+def attached(user: Any, pieces: Iterator[bytes], name: str, media_type: str) -> StreamingResponse:
+    """A file that is made while it is sent."""
+    return StreamingResponse(
+        _sent(user, pieces),
+        media_type=media_type,
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+    )
+
+
+async def _sent(user: Any, pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
+    async with SENDING.held(user):
+        while (piece := await to_thread.run_sync(next, pieces, None)) is not None:
+            yield piece
 
 
 def _encoded(text: str) -> bytes:

@@ -36,6 +36,8 @@ def addresses(run_id):
         f"/searches/{run}",
         f"/searches/{run}/matches.txt",
         f"/searches/{run}/matches.json",
+        f"/searches/{run}/matches.csv",
+        f"/searches/{run}/searches.csv",
         f"/searches/{run}/searches.txt",
         f"/searches/{run}/searches.json",
         f"/searches/{run}?query=1",

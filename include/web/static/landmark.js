@@ -20,7 +20,13 @@ function poll() {
       const answer = await fetch(location.href, { credentials: "same-origin" });
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       const fresh = page.getElementById("live");
-      if (answer.ok && fresh && fresh.outerHTML !== live.outerHTML) live.replaceWith(fresh);
+      if (answer.ok && fresh && fresh.outerHTML !== live.outerHTML) {
+        for (const { name, value } of live.querySelectorAll("input:checked")) {
+          const box = fresh.querySelector(`input[name="${name}"][value="${value}"]`);
+          if (box) box.checked = true; // what is selected stays so
+        }
+        live.replaceWith(fresh);
+      }
     } catch { /* the server restarts: ask again */ }
     poll();
   }, 1000 * live.dataset.poll);
@@ -82,6 +88,12 @@ addEventListener("change", ({ target }) => {
   const large = Array.from(target.files).some((file) => file.size > target.dataset.limit);
   target.setCustomValidity(large ? "This photograph is too large; reduce it, or put it into S3." : "");
   target.reportValidity();
+});
+
+// One box ticks all others of a name; without a script there is none.
+addEventListener("change", ({ target }) => {
+  if (!target.dataset?.all) return;
+  for (const box of document.getElementsByName(target.dataset.all)) box.checked = target.checked;
 });
 
 // Enter makes a line, as in any field of several; Ctrl and Enter, on a Mac Cmd, searches.

@@ -11,4 +11,5 @@ __all__ = [
     "rank",
     "result",
     "searches",
+    "table",
 ]
