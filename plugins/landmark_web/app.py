@@ -84,6 +84,7 @@ def _refuse(request: Request, error: HTTPException) -> HTMLResponse:
         401: "You are not logged in.",
         403: "You may not see this.",
         404: "There is no such page.",
+        410: "This is gone.",
     }
     title = words.get(error.status_code, "This did not work.")
     detail = error.detail if isinstance(error.detail, str) else ""

@@ -6,10 +6,11 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import lru_cache, partial, wraps
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 from weakref import WeakValueDictionary
 
 from anyio import CapacityLimiter, to_thread
+from fastapi import Query
 from typing_extensions import TypeVarTuple, Unpack
 
 R = TypeVar("R")
@@ -61,7 +62,8 @@ LOOKING = Slots(8, of_one_user=6)
 SIDES_PX = {"small": 400, "large": 1600}
 PAIR_SIDE_PX, PAIR_HEIGHT_PX = 2048, 1000
 
-# Entries of a page.
+# Entries of a page, and its number in an address: beyond the last page it leads back to that.
+Page = Annotated[int, Query(ge=1, lt=2**31)]
 RESULTS_A_PAGE, SEARCHES_A_PAGE, QUERIES_A_PAGE = 1000, 24, 200
 CORRECTIONS_A_PAGE = 50
 PLACES_A_PAGE, PLACE_PICTURES = 24, 6
@@ -104,6 +106,11 @@ KEPT_S = 60
 RESULTS_KEPT, SEARCHES_KEPT = 32, 16
 #: The index page asks for all of the table.
 OVERVIEW_S = 20
+
+
+def pages_of(entries: int, a_page: int) -> int:
+    """How many pages so many entries fill; one has none."""
+    return max(1, -(-entries // a_page))
 
 
 def kept(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -12,7 +13,7 @@ from fastapi import HTTPException, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse, StreamingResponse
 
 from landmark.errors import LandmarkError
-from landmark.storage.bucket import read_etag, read_object
+from landmark.storage.bucket import ObjectMissing, read_etag, read_object
 from landmark_web.connection import connected
 from landmark_web.limits import DECODING, FRESH_S, LOOKING, SENDING, SIDES_PX
 from landmark_web.templates import address, render
@@ -41,7 +42,7 @@ def message(
 
 
 def see_other(
-    request: Request, *parts: str | int, match: int | None = None, **query: int
+    request: Request, *parts: str | int, match: int | None = None, **query: str | int
 ) -> RedirectResponse:
     """Lead a browser that has sent a form to one of our pages, and there to a match of a rank."""
     there = f"#match-{match}" if match else ""
@@ -76,7 +77,9 @@ async def picture(request: Request, user: Any, path: str, size: str) -> Response
         body, etag = thumbnail(connected().s3, path, SIDES_PX[size])
         return body, etag_of(path, etag, size)
 
-    return await drawn(request, user, await LOOKING.run(user, look), draw)
+    with _gone():
+        etag = await LOOKING.run(user, look)
+    return await drawn(request, user, etag, draw)
 
 
 async def drawn(
@@ -90,8 +93,19 @@ async def drawn(
     async with turn:
         body = kept_picture(etag)
         if body is None:
-            body, etag = await DECODING.run(user, keep_picture, etag, draw)
+            with _gone():
+                body, etag = await DECODING.run(user, keep_picture, etag, draw)
     return Response(body, media_type="image/jpeg", headers=_fresh(etag))
+
+
+@contextmanager
+def _gone() -> Iterator[None]:
+    """Of what was indexed or searched for and is not there: that it has been deleted since."""
+    try:
+        yield
+    except ObjectMissing as error:
+        path = str(error).partition(": there is no such object")[0]
+        raise HTTPException(410, f"{path}: it was deleted, or moved, since.") from None
 
 
 def unchanged(etag: str) -> Response:

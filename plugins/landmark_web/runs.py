@@ -17,7 +17,7 @@ from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
 from airflow.utils.session import create_session
 from fastapi import HTTPException, Request
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from landmark.errors import LandmarkError
@@ -159,6 +159,13 @@ def recent_runs(dag_id: str, number: int, skipped: int = 0) -> list[Run]:
         ).all()
         told = _told(session, dag_id, [run.run_id for run in found])
         return [_run(run, told.get(run.run_id, {}), {}) for run in found]
+
+
+def count_runs(dag_id: str) -> int:
+    """How many runs a DAG has had."""
+    with create_session(scoped=False) as session:
+        query = select(func.count()).select_from(DagRun).where(DagRun.dag_id == dag_id)
+        return session.scalar(query) or 0
 
 
 def trigger(request: Request, user: Any, dag_id: str, conf: dict[str, Any]) -> str:

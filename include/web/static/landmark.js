@@ -104,9 +104,17 @@ addEventListener("keydown", (event) => {
   event.target.form.requestSubmit(event.target.form.querySelector("button[data-search]"));
 });
 
-// A photograph that cannot be shown leaves its words.
-addEventListener("error", (event) => {
-  if (event.target instanceof HTMLImageElement) event.target.classList.add("missing");
+// A photograph that cannot be shown leaves its words; one that was deleted says so.
+addEventListener("error", async ({ target }) => {
+  if (!(target instanceof HTMLImageElement)) return;
+  target.classList.add("missing");
+  try {
+    if ((await fetch(target.src, { credentials: "same-origin" })).status !== 410) return;
+  } catch { return; /* the server restarts */ }
+  const words = document.createElement("span");
+  words.className = "blank gone";
+  words.textContent = "This photograph is gone: it was deleted, or moved, since.";
+  target.replaceWith(words);
 }, true);
 
 addEventListener("DOMContentLoaded", () => { poll(); zoom(); });

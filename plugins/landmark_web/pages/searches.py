@@ -13,10 +13,10 @@ from starlette.concurrency import run_in_threadpool
 from landmark.errors import LandmarkError
 from landmark_web import search_form
 from landmark_web.connection import connected
-from landmark_web.limits import MAX_TEXT, MAX_UPLOAD_BYTES, SEARCHES_A_PAGE
+from landmark_web.limits import MAX_TEXT, MAX_UPLOAD_BYTES, SEARCHES_A_PAGE, Page, pages_of
 from landmark_web.permissions import allowed, may_read_searches, may_search, same_origin
 from landmark_web.responses import html, see_other
-from landmark_web.runs import SEARCH, recent_runs
+from landmark_web.runs import SEARCH, count_runs, recent_runs
 
 router = APIRouter(dependencies=[Depends(may_read_searches)])
 forms = APIRouter(dependencies=[Depends(same_origin), Depends(may_search)])
@@ -26,10 +26,12 @@ forms = APIRouter(dependencies=[Depends(same_origin), Depends(may_search)])
 def show_searches(
     request: Request,
     user: GetUserDep,
-    page: Annotated[int, Query(ge=1, le=10_000)] = 1,
+    page: Page = 1,
     image_path: Annotated[str, Query(max_length=2000)] = "",
-) -> HTMLResponse:
+) -> Response:
     """The search form and the last searches."""
+    if page > 1 and page > (last := pages_of(count_runs(SEARCH), SEARCHES_A_PAGE)):
+        return see_other(request, page=last)
     return _searches(request, user, page, {"image_path": image_path})
 
 
