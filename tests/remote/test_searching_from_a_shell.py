@@ -58,7 +58,7 @@ class Server:
         path, method = request.url.path, request.method
         if path == "/auth/token":
             sent = json.loads(request.content)
-            if sent != {"username": "ada", "password": "right"}:
+            if (sent["username"], sent["password"]) != ("ada", "right"):
                 return httpx.Response(401, json={"detail": "Invalid credentials"})
             return httpx.Response(201, json={"access_token": "t"})
         if request.headers.get("authorization") != "Bearer t":
