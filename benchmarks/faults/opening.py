@@ -51,8 +51,8 @@ def open_bench(folder: Path, images: int = IMAGES) -> Iterator[Bench]:
                 bench.api.wait_for_dag(dag_id)
             # Airflow's first nightly run, which is due since last night.
             wait_until("the nightly run", lambda: bench.runs("landmark_index"), 180)
-            for run_id in bench.api.active_runs("landmark_index"):
-                bench.wait("landmark_index", run_id)
+            for run in bench.api.runs("landmark_index"):
+                bench.wait("landmark_index", run.run_id)
             _use_proxy(bench)
             yield bench
     finally:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from stack.environment import UI_USER, Addresses
@@ -12,6 +13,21 @@ from stack.net import StackError, request
 
 ENDED = ("success", "failed")
 POLL_S = 0.5
+
+
+class DagRun(NamedTuple):
+    """A run of a DAG.
+
+    Parameters
+    ----------
+    run_id, state : str
+    started : datetime or None
+        None while it is queued.
+    """
+
+    run_id: str
+    state: str
+    started: datetime | None
 
 
 class AirflowApi:
@@ -69,10 +85,18 @@ class AirflowApi:
         run: dict[str, str] = self.call(f"/api/v2/dags/{dag_id}/dagRuns", body)
         return run["dag_run_id"]
 
-    def active_runs(self, dag_id: str) -> list[str]:
-        """Return the ids of a DAG's runs that are running or queued, oldest first."""
-        runs = f"/api/v2/dags/{dag_id}/dagRuns?state=running&state=queued&order_by=run_after"
-        return [run["dag_run_id"] for run in self.call(runs)["dag_runs"]]
+    def runs(self, dag_id: str) -> list[DagRun]:
+        """Return the latest hundred runs of a DAG, oldest first."""
+        path = f"/api/v2/dags/{dag_id}/dagRuns?order_by=-run_after&limit=100"
+        found = [
+            DagRun(
+                run["dag_run_id"],
+                run["state"],
+                run["start_date"] and datetime.fromisoformat(run["start_date"]),
+            )
+            for run in self.call(path)["dag_runs"]
+        ]
+        return found[::-1]
 
     def wait(
         self,

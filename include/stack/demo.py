@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,10 +16,12 @@ import psycopg
 
 from landmark.errors import LandmarkError
 from landmark.index.photographs import Exclusions, why_left_out
+from landmark.matching.ranking import verdict
+from landmark.search.result import CONTROL_CHARACTERS, TEXT, SearchResult, read_result
 from landmark.settings import load_settings
 from landmark.storage.database import Database
 from landmark.storage.images import failures_below
-from stack.airflow_api import AirflowApi
+from stack.airflow_api import ENDED, POLL_S, AirflowApi
 from stack.environment import landmark_conninfo, landmark_s3_client
 from stack.lifecycle import Session, describe, say, up
 from stack.net import StackError
@@ -28,8 +31,9 @@ GALLERY = REPOSITORY / "include" / "gallery"
 SHOWN = 10
 # Of files that were left out, and of photographs that failed.
 NAMED = 20
-# Of matches.txt.
-PATH_COLUMN = 3
+# Airflow begins the first nightly run so soon after it has read the DAG.
+FIRST_RUN_S = 15
+INDEX = "landmark_index"
 
 
 @dataclass(frozen=True)
@@ -76,11 +80,11 @@ def demo(state: State, photos: str | None = None, query: str | None = None) -> i
     begin = time.monotonic()
     plan = photos_plan(Path(photos), query) if photos else gallery_plan(GALLERY)
 
-    uploaded: list[Session] = []
+    uploaded: list[datetime] = []
 
     def put(session: Session) -> None:
         upload(session, plan)
-        uploaded.append(session)
+        uploaded.append(datetime.now(timezone.utc))
 
     # The photographs go in while Airflow still starts, unless the S3 server is the user's own.
     session = up(state, {"s3": put})
@@ -88,15 +92,11 @@ def demo(state: State, photos: str | None = None, query: str | None = None) -> i
         put(session)
 
     api = AirflowApi(session.addresses)
-    for dag_id in ("landmark_index", "landmark_search"):
+    for dag_id in (INDEX, "landmark_search"):
         api.wait_for_dag(dag_id)
-    for run_id in api.active_runs("landmark_index"):
-        say("")
-        say("landmark_index (the nightly run, which Airflow begins when it first starts)")
-        _wait(api, "landmark_index", run_id)
     base = session.variables["LANDMARK_IMAGES"] + plan.below
     try:
-        _run(api, "landmark_index")
+        _index(api, uploaded[0])
     finally:  # a sweep fails where most of its images do
         failed = _failures(session, base)
         tell_each(f"{len(failed)} of the photographs there failed:", failed)
@@ -193,12 +193,6 @@ def upload(session: Session, plan: Plan) -> None:
         say(f"  {others} other photographs there stay and are searched too")
 
 
-def ranked_paths(text: str) -> list[str]:
-    """The photographs of a matches.txt, best first."""
-    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
-    return [line.split("\t")[PATH_COLUMN] for line in lines]
-
-
 def judge(ranking: list[str], views: set[str]) -> bool:
     """Whether every one of `views` ranks above everything else."""
     return set(ranking[: len(views)]) == views
@@ -207,16 +201,12 @@ def judge(ranking: list[str], views: set[str]) -> bool:
 def _search(session: Session, api: AirflowApi, plan: Plan, name: str) -> bool:
     base = session.variables["LANDMARK_IMAGES"] + plan.below
     run_id = _run(api, "landmark_search", {"image_path": base + name})
-    result = f"{session.variables['LANDMARK_RESULTS']}{run_id}/matches.txt"
-    text = _read(session, result)
-    lines = text.splitlines()
-    ranked = [line for line in lines if line and not line.startswith("#")]
+    folder = f"{session.variables['LANDMARK_RESULTS']}{run_id}/"
+    result = read_result(landmark_s3_client(session.variables), folder)
     say("")
-    for line in [line for line in lines if line.startswith("#")] + ranked[:SHOWN]:
-        say(f"    {line.expandtabs(8)}")
-    if len(ranked) > SHOWN:
-        say(f"    ... {len(ranked) - SHOWN} more")
-    say(f"  the whole: {result}")
+    for line in table(result, base):
+        say(f"    {line}")
+    say(f"  the whole: {folder}{TEXT}")
 
     views = next((set(names) for names in plan.places.values() if name in names), None)
     if views is None:
@@ -224,13 +214,54 @@ def _search(session: Session, api: AirflowApi, plan: Plan, name: str) -> bool:
     views.discard(name)
     # Nobody knows what the user's own photographs show, which may lie there too.
     ours = {base + name for name in plan.names}
-    paths = ranked_paths(text)
-    right = judge([path for path in paths if path in ours], {base + view for view in views})
+    paths = [match.image_path for match in result.matches if match.image_path in ours]
+    right = judge(paths, {base + view for view in views})
     say(
         f"  {'right' if right else 'WRONG'}: the {len(views)} other views of this place "
         f"{'rank' if right else 'do not rank'} above everything else"
     )
     return right
+
+
+def table(result: SearchResult, base: str) -> list[str]:
+    """A result as people read it: its verdict, and the best matches in columns with names.
+
+    Parameters
+    ----------
+    base : str
+        What the paths of most photographs begin with.
+    """
+    place = f", {result.place.title} of {result.place.size}" if result.place else ""
+    lines = [
+        f"verdict: {result.verdict}{place}; {result.images_compared} images compared",
+        f"chance: {result.chance}",
+        f"{'rank':>4}  {'inliers':>7}  {'expected':>8}  {'verdict':<9}  photograph",
+    ]
+    for rank, match in enumerate(result.matches[:SHOWN], 1):
+        expected = "" if match.expected is None else f"{match.expected:.2g}"
+        said = "by way of" if match.via else verdict([match])
+        path = match.image_path.removeprefix(base)
+        lines.append(f"{rank:>4}  {match.inliers:>7}  {expected:>8}  {said:<9}  {path}")
+    if not result.matches:
+        lines.append("   -  nothing with as many inliers as is asked for")
+    if len(result.matches) > SHOWN:
+        lines.append(f"      {len(result.matches) - SHOWN} more")
+    return [line.translate(CONTROL_CHARACTERS) for line in lines]
+
+
+def _index(api: AirflowApi, uploaded: datetime) -> None:
+    """Index what was uploaded until then, by the run that Airflow begins itself if there is one."""
+    deadline = time.monotonic() + FIRST_RUN_S
+    while not api.runs(INDEX) and time.monotonic() < deadline:
+        time.sleep(POLL_S)
+    for run in api.runs(INDEX):
+        if run.state in ENDED:
+            continue
+        say("")
+        say(f"{INDEX} (a run that Airflow has begun itself, as it does every night)")
+        _wait(api, INDEX, run.run_id)
+    if not any(run.started and run.started >= uploaded for run in api.runs(INDEX)):
+        _run(api, INDEX)
 
 
 def _run(api: AirflowApi, dag_id: str, conf: dict[str, Any] | None = None) -> str:
@@ -283,13 +314,6 @@ def _etags(client: Any, bucket: str, prefix: str) -> dict[str, str]:
         for page in pages
         for entry in page.get("Contents", ())
     }
-
-
-def _read(session: Session, path: str) -> str:
-    bucket, key = _split(path)
-    answer = landmark_s3_client(session.variables).get_object(Bucket=bucket, Key=key)
-    text: str = answer["Body"].read().decode()
-    return text
 
 
 def _split(path: str) -> tuple[str, str]:

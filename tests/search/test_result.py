@@ -14,7 +14,7 @@ from landmark.matching.whereabouts import Whereabouts
 from landmark.search.drawing import Pair, draw_chain
 from landmark.search.place import FoundPlace
 from landmark.search.result import SearchResult, result_folder
-from stack.demo import ranked_paths
+from stack.demo import table
 
 RESULT = SearchResult(
     query="s3://b/query.jpg",
@@ -66,10 +66,16 @@ def test_the_text_is_the_contract():
     )
 
 
-def test_the_demo_reads_the_text():
-    paths = ["s3://b/ä b.jpg", "s3://b/copy%0A.jpg"]
-    paths += ["s3://b/tab%09newline%0A100%.jpg", "s3://b/far.jpg"]
-    assert ranked_paths(RESULT.to_text().decode()) == paths
+def test_the_demo_names_columns_and_verdicts():
+    assert table(RESULT, "s3://b/") == [
+        "verdict: match, The%0Alighthouse of 12 photographs; "
+        f"{RESULT.images_compared} images compared",
+        "chance: 300000 pairs of the model's photographs",
+        "rank  inliers  expected  verdict    photograph",
+        "   1       40   1.2e-06  match      ä b.jpg",
+        "   2       13      0.25  uncertain  tab%09newline%0A100%.jpg",
+        "   3        4   1.2e+02  by way of  far.jpg",
+    ]
 
 
 def test_no_match_is_a_header_alone():
