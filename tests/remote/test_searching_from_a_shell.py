@@ -132,10 +132,10 @@ def test_a_path_is_searched_for_and_its_matches_are_listed(server, capsys):
     told = capsys.readouterr()
     assert told.out.splitlines() == [
         "s3://b/q.jpg: match, 3 of 1,200 images ranked",
-        "rank  inliers   expected  verdict    path",
-        "   1      176   3.13e-25  match      s3://b/a%0A.jpg",
-        "   2       14        0.4  uncertain  s3://b/maybe.jpg",
-        "   3        4       12.2  by way of  s3://b/c.jpg",
+        "rank  inliers  expected  verdict    photograph",
+        "   1      176   3.1e-25  match      s3://b/a%0A.jpg",
+        "   2       14       0.4  uncertain  s3://b/maybe.jpg",
+        "   3        4        12  by way of  s3://b/c.jpg",
         "",
         "http://localhost:8080/landmark/searches/manual__2026-01-01T00%3A00%3A00%2B00%3A00",
     ]

@@ -23,12 +23,13 @@ from pathlib import Path
 from typing import Any
 
 from landmark.errors import LandmarkError, in_one_line
-from landmark.matching.ranking import FAILED, Match, verdict
+from landmark.matching.ranking import FAILED
 from landmark.remote.airflow import Airflow, Unreachable
 from landmark.remote.login import find_login
 from landmark.search.asking import SCHEME, check_form, understood
 from landmark.search.result import SearchResult
 from landmark.search.searches import Search
+from landmark.search.table import in_columns
 
 POLL_S = 1.0
 #: So long Airflow may be away while a search is followed: a restart.
@@ -232,11 +233,6 @@ def _why(airflow: Airflow, run_id: str, tasks: dict[str, str | None]) -> str:
     return f"the search failed in {failed or 'no task'}; its log says why: {airflow.page(run_id)}"
 
 
-def _says(match: Match) -> str:
-    """What its inliers say; not of one that others lead to, whose own are few."""
-    return "by way of" if match.via else verdict([match])
-
-
 def _table(name: str, one: Search, result: SearchResult | None) -> str:
     """One photograph's matches, for people."""
     name = in_one_line(name)
@@ -246,11 +242,7 @@ def _table(name: str, one: Search, result: SearchResult | None) -> str:
     matches, images = len(result.matches), result.images_compared
     lines = [f"{name}: {result.verdict}, {matches:,} of {images:,} images ranked"]
     if matches:
-        lines.append(f"{'rank':>4}  {'inliers':>7}  {'expected':>9}  {'verdict':<9}  path")
-    for rank, match in enumerate(result.matches, 1):
-        expected = "" if match.expected is None else f"{match.expected:.3g}"
-        path = in_one_line(match.image_path)
-        lines.append(f"{rank:>4}  {match.inliers:>7}  {expected:>9}  {_says(match):<9}  {path}")
+        lines += in_columns(result.matches)
     return "\n".join(lines) + "\n"
 
 

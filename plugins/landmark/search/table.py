@@ -1,14 +1,14 @@
-"""Results as a table for spreadsheets: CSV of RFC 4180, a row for each match."""
+"""Results as tables: in columns for a terminal, and as CSV of RFC 4180 for spreadsheets."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from landmark.errors import LandmarkError
-from landmark.matching.ranking import FAILED, Match, verdict
+from landmark.errors import LandmarkError, in_one_line
+from landmark.matching.ranking import FAILED, Match, word_of
 from landmark.search.result import COLUMNS, CONTROL_CHARACTERS, SearchResult
 from landmark.search.searches import Search
 
@@ -16,6 +16,22 @@ HEADER = ("query", "outcome", *COLUMNS, "verdict", "reason")
 #: A cell that begins so is computed by spreadsheets, whatever a key in S3 is called.
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "＝", "＋", "－", "＠")  # noqa: RUF001
 HARMLESS = "'"
+
+
+def in_columns(matches: Sequence[Match], below: str = "") -> list[str]:
+    """The columns' names, then a line for each match, best first.
+
+    Parameters
+    ----------
+    below : str
+        What is left out of the paths that begin with it.
+    """
+    lines = [f"{'rank':>4}  {'inliers':>7}  {'expected':>8}  {'verdict':<9}  photograph"]
+    for rank, match in enumerate(matches, 1):
+        expected = "" if match.expected is None else f"{match.expected:.2g}"
+        path = in_one_line(match.image_path.removeprefix(below))
+        lines.append(f"{rank:>4}  {match.inliers:>7}  {expected:>8}  {word_of(match):<9}  {path}")
+    return lines
 
 
 def csv_rows(
@@ -48,13 +64,9 @@ def csv_rows(
 
 
 def _rows(query: str, result: SearchResult) -> Iterator[list[Any]]:
-    said = [_says(one) for match in result.matches for one in (match, *match.copies)]
+    said = [word_of(one) for match in result.matches for one in (match, *match.copies)]
     for columns, word in zip(result.rows(), said, strict=True):
         yield [query, result.verdict, *columns, word, ""]
-
-
-def _says(match: Match) -> str:
-    return "by way of" if match.via else verdict([match])
 
 
 def _lines(rows: Iterable[Iterable[Any]]) -> bytes:
