@@ -45,8 +45,17 @@ class Slots:
     async def held(self, user: Any) -> AsyncIterator[None]:
         """Keep a slot for the time of a `with` block, when it is this user's turn."""
         users = self._users.setdefault(user.get_id(), CapacityLimiter(self._of_one_user))
-        async with users, self._all:
-            yield
+        # Not the task's: where a reader hangs up, another task than this one ends the block.
+        holder = object()
+        await users.acquire_on_behalf_of(holder)
+        try:
+            await self._all.acquire_on_behalf_of(holder)
+            try:
+                yield
+            finally:
+                self._all.release_on_behalf_of(holder)
+        finally:
+            users.release_on_behalf_of(holder)
 
 
 #: A decoded photograph takes up to 300 MB, an upload 50 MB more.

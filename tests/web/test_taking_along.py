@@ -7,8 +7,10 @@ import io
 import re
 import zipfile
 
+import httpx
 import pytest
 from asking import ask, get
+from served import served
 
 from landmark.matching.ranking import Match
 from landmark.search.result import SearchResult, write_result
@@ -148,3 +150,29 @@ def test_every_match_can_be_selected(site, run):
         r'id="selected" method="post" action="[^"]*/originals.zip\?query=1"', page.text
     )
     assert re.search(r'formaction="[^"]*/paths.txt\?query=1"', page.text)
+
+
+def test_who_breaks_off_a_download_can_begin_another(site, run, monkeypatch):
+    """Of one user one at a time; whoever takes it slowly keeps only himself waiting."""
+    from landmark_web.pages import selection
+
+    monkeypatch.setattr(selection, "read_object", lambda client, path: (bytes(5_000_000), "1"))
+    with served(site.app) as address:
+
+        def download(user, ranks):
+            return httpx.stream(
+                "POST",
+                f"{address}{run[0]}/originals.zip?query=1",
+                data={"rank": ranks},
+                headers={"X-User": user},
+                timeout=30,
+                trust_env=False,
+            )
+
+        for _ in range(6):  # more than there are slots
+            with download("ada", [1, 2, 3]) as slow:
+                assert next(slow.iter_raw()).startswith(b"PK")
+                with download("bob", [1]) as other:
+                    assert sum(map(len, other.iter_raw())) > 5_000_000
+        with download("ada", [1]) as again:
+            assert sum(map(len, again.iter_raw())) > 5_000_000
