@@ -123,13 +123,14 @@ def landmark_search() -> None:
         """Put the queries' features into the index, and beside the results to come."""
         from landmark.extraction.models import read_chance
         from landmark.index import registry
-        from landmark.search import queries
+        from landmark.search import asking, queries
         from landmark.search.result import result_folder
         from landmark.search.searches import Searches
         from landmark_airflow import landmark
 
         with landmark() as (settings, database, s3):
             asked = params["image_path"]
+            asking.check_any(asked, settings.check_queries)
             database.migrate()
             folder = result_folder(settings.results, run_id, params["results_path"])
             model = registry.searched_model(database, settings)

@@ -14,7 +14,7 @@ from starlette.datastructures import UploadFile
 from landmark.errors import LandmarkError
 from landmark.index.photographs import PHOTOGRAPHS
 from landmark.matching.ranking import MIN_INLIERS
-from landmark.search.asking import check_form, entries
+from landmark.search.asking import entries, refusal
 from landmark.search.queries import find_queries, look_at
 from landmark_airflow import Landmark
 from landmark_web.limits import DECODING, LISTING, MAX_UPLOAD_BYTES, REST_BYTES
@@ -162,12 +162,11 @@ def _look_at(landmark: Landmark, lines: Sequence[str], agreed: str) -> list[str]
     targets: dict[str, str] = {}  # of each line what is searched for
     why: dict[str, str] = {}  # or why not
     for line in lines:
-        try:
-            check_form(line)
-            settings.check_queries(line)
+        refused = refusal(line, settings.check_queries)
+        if refused is None:
             targets[line] = line
-        except LandmarkError as error:
-            why[line] = str(error)
+        else:
+            why[line] = refused
     files = [line for line in targets if not line.endswith("/")]
     if len(files) <= settings.max_queries:  # else none is looked at: it is said below
         for line, target in zip(files, look_at(landmark.s3, files), strict=True):

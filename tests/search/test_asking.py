@@ -6,7 +6,7 @@ import pytest
 
 from landmark.errors import LandmarkError
 from landmark.features import LocalFeatures
-from landmark.search.asking import check_form, entries, is_one, understood
+from landmark.search.asking import check_any, check_form, entries, is_one, understood
 from landmark.search.queries import extract_queries, find_queries, look_at
 from landmark.search.searches import Searches, read_overview
 from landmark.storage.bucket import BodyFault, ServerFault
@@ -125,3 +125,15 @@ def test_a_body_that_breaks_off_fails_alone_unless_all_do(
     assert all(isinstance(found[paths[n]], LocalFeatures) for n in (0, 2))
     with pytest.raises(ServerFault, match="breaks off"):
         list(extract_queries(database, s3, bundled_model, paths[1:2], False))
+
+
+def test_what_holds_nothing_to_search_for_is_refused_before_anything_is_read():
+    def check(path):
+        if "secret" in path:
+            raise LandmarkError(f"{path}: lies outside")
+
+    check_any("s3://b/secret\ns3://b/a", check)
+    with pytest.raises(LandmarkError, match="^s3://b/secret: lies outside; no path: not a path"):
+        check_any(["s3://b/secret", "no path"], check)
+    with pytest.raises(LandmarkError, match="names no photograph"):
+        check_any(" \n", check)

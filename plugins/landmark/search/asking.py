@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from landmark.errors import LandmarkError, in_one_line
 
 SCHEME = "s3://"
+REASONS_TOLD = 3
 #: What programs and people put around a path that they copy; none begins an S3 path.
 QUOTES = {'"': '"', "'": "'", "`": "`", "“": "”", "„": "“", "«": "»", "<": ">"}
 
@@ -68,3 +69,27 @@ def check_form(entry: str) -> None:
         raise LandmarkError(f"{shown}: names a bucket; write {shown}/ for all that is in it")
     if size - len(f"{SCHEME}{bucket}/".encode()) > MAX_KEY_BYTES:
         raise LandmarkError(f"{shown[:100]}…: longer than a key of S3 can be; check the path")
+
+
+def refusal(entry: str, check: Callable[[str], None]) -> str | None:
+    """Why an entry is no path or, by `check`, may not be searched for; None if it may."""
+    try:
+        check_form(entry)
+        check(entry)
+    except LandmarkError as error:
+        return str(error)
+    return None
+
+
+def check_any(asked: str | Sequence[str], check: Callable[[str], None]) -> None:
+    """Refuse what holds nothing that may be searched for, before anything at all is read.
+
+    Raises
+    ------
+    LandmarkError
+        With the first reasons.
+    """
+    reasons = [refusal(entry, check) for entry in entries(asked)]
+    told = [reason for reason in reasons if reason is not None]
+    if len(told) == len(reasons):
+        raise LandmarkError("; ".join(told[:REASONS_TOLD]) or "image_path: names no photograph")

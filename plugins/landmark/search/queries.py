@@ -16,7 +16,7 @@ from landmark.index.extract import ImageReader, at_once
 from landmark.index.listing import Listing
 from landmark.index.registry import COMMAND
 from landmark.progress import Progress
-from landmark.search.asking import check_form, entries
+from landmark.search.asking import entries, refusal
 from landmark.settings import EXCLUDE
 from landmark.storage.aggregations import current_aggregation
 from landmark.storage.bucket import (
@@ -72,11 +72,9 @@ def find_queries(
     found: dict[str, str | None] = {}
     listed: list[str] = []  # what lies below one of these need not be listed again
     for entry in entries(asked):
-        try:
-            check_form(entry)
-            check(entry)
-        except LandmarkError as error:
-            found[in_one_line(entry)] = str(error)
+        refused = refusal(entry, check)
+        if refused is not None:
+            found[in_one_line(entry)] = refused
             continue
         if not entry.endswith("/"):
             found.setdefault(entry)
