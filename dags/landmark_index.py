@@ -41,7 +41,7 @@ from airflow.sdk import Asset, AssetAlias, Param, TriggerRule, dag, task
 from landmark_airflow import RunLink, batches_at_once
 
 LANDMARKS = Asset("landmarks")
-# Updated once for each report, and only then: DAGs of your own can be scheduled on it.
+# Updated by runs that report something, and only then: DAGs of your own can be scheduled on it.
 WATCH, REPORTS = Asset("landmark_watch"), AssetAlias("landmark_watch_reports")
 
 # They share the cores: one on each is faster than one on all of them. `make up` sets how many.
@@ -217,8 +217,9 @@ def landmark_index() -> None:
             reports = watches.tell_watches(
                 database, s3, settings.results, model.fingerprint, run_id
             )
-            for report in reports:
-                outlet_events[REPORTS].add(WATCH, extra=report.to_event())
+            if reports:  # one event: of several at once a scheduled DAG would get the first
+                told = [report.to_event() for report in reports]
+                outlet_events[REPORTS].add(WATCH, extra={"reports": told})
             return len(reports)
 
     @task(execution_timeout=timedelta(minutes=10))

@@ -363,8 +363,9 @@ def test_a_watched_place_is_told_of_over_two_sweeps(dags, bucket, photograph, s3
         line for line in read(s3, folder + "report.txt").splitlines() if not line.startswith("#")
     ]
     assert line.split("\t")[1] == f"{base}images/1/2.jpg" and int(line.split("\t")[0]) >= 18
-    (event,) = [one for one in events("landmark_watch") if one["folder"] == folder]
-    assert (event["watch"], event["photographs"]) == (number, 1)
+    told = [one["reports"] for one in events("landmark_watch")]
+    (reports,) = [reports for reports in told if reports[0]["folder"] == folder]
+    assert [(report["watch"], report["photographs"]) for report in reports] == [(number, 1)]
     quiet = dags["landmark_index"].test()
     assert quiet.state == "success" and xcom(quiet, "tell_watches") == 0
 

@@ -63,7 +63,7 @@ class WatchReport:
     reported_at: datetime
 
     def to_event(self) -> dict[str, str | int]:
-        """What an event of Airflow's asset carries."""
+        """What an event of Airflow's asset says of it."""
         return {
             "watch": self.watch,
             "report": self.number,
