@@ -30,7 +30,8 @@ from airflow.sdk import Param, dag, task
 from landmark.matching.ranking import MIN_INLIERS
 from landmark_airflow import RunLink
 
-S3_PATH = "^s3://[^/]+/"
+# Anywhere in it: in quotes, or in one of several lines, of which each is looked at by itself.
+S3_PATH = r"[sS]3://[^/\s]+/"
 
 
 @dag(
@@ -56,8 +57,8 @@ S3_PATH = "^s3://[^/]+/"
             minItems=1,
             title="Image",
             description="The photograph to search for, such as s3://bucket/courtyard/01.jpg, below "
-            "one of LANDMARK_QUERIES; or a prefix that ends in /, for every photograph below; or a "
-            'list of both: ["s3://…", "s3://…"].',
+            "one of LANDMARK_QUERIES; or a prefix that ends in /, for every photograph below; or "
+            'several of both, one a line, or as a list: ["s3://…", "s3://…"].',
         ),
         "top_k": Param(
             100,
@@ -122,19 +123,24 @@ def landmark_search() -> None:
         """Put the queries' features into the index, and beside the results to come."""
         from landmark.extraction.models import read_chance
         from landmark.index import registry
-        from landmark.search import queries
+        from landmark.search import asking, queries
         from landmark.search.result import result_folder
         from landmark.search.searches import Searches
         from landmark_airflow import landmark
 
         with landmark() as (settings, database, s3):
             asked = params["image_path"]
-            settings.check_queries(asked)
+            asking.check_any(asked, settings.check_queries)
             database.migrate()
             folder = result_folder(settings.results, run_id, params["results_path"])
             model = registry.searched_model(database, settings)
             found = queries.find_queries(
-                s3, asked, settings.results, settings.max_queries, settings.exclude
+                s3,
+                asked,
+                settings.results,
+                settings.max_queries,
+                settings.exclude,
+                settings.check_queries,
             )
             searches = Searches.plan(run_id, folder, asked, found).claim(s3)
             searches.keep_queries(

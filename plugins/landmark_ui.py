@@ -17,6 +17,7 @@ from airflow.plugins_manager import AirflowPlugin
 
 from landmark.errors import in_one_line
 from landmark.matching.ranking import OUTCOMES
+from landmark.search.asking import entries, is_one
 from landmark_airflow import RUN_TAB, run_address
 
 if TYPE_CHECKING:
@@ -83,14 +84,15 @@ def write_note(dag_run: DagRun) -> None:
 
 def search_note(asked: str | list[str], outcome: dict[str, Any]) -> str:
     """A search, or several, in one line of Markdown."""
-    paths = asked if isinstance(asked, list) else [asked]
-    query = str(paths[0]) if paths else ""
+    asked = [str(path) for path in asked] if isinstance(asked, list) else str(asked)
+    paths = entries(asked)
+    query = paths[0] if paths else ""
     answer = outcome.get("rank_matches")
     if answer is None:
         more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
         return f"**failed**: {_code(query)}{more}; {_reason(outcome)}."
     counts = answer.get("searches") or {}
-    if isinstance(asked, list) or query.endswith("/"):
+    if not is_one(asked):
         told = ", ".join(f"{counts[name]} {name}" for name in OUTCOMES if name in counts)
         text = f"**{sum(counts.values())} searches: {told}**."
         if answer["matches"]:

@@ -42,7 +42,17 @@ def test_a_database_that_is_away_is_told_in_one_line(capsys):
 
 @pytest.mark.parametrize(
     "command",
-    ["", "migrate", "models", "models list", "models use", "models remove", "describe", "evaluate"],
+    [
+        "",
+        "search",
+        "migrate",
+        "models",
+        "models list",
+        "models use",
+        "models remove",
+        "describe",
+        "evaluate",
+    ],
 )
 def test_every_command_tells_what_it_is_for(command, capsys):
     with pytest.raises(SystemExit, match="0"):

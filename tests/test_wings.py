@@ -15,7 +15,7 @@ FLOORS = [
     ["landmark_airflow", "landmark_metrics"],
     ["landmark.__main__"],
     ["landmark.cli"],
-    ["landmark.evaluation", "landmark.export", "landmark.watching"],
+    ["landmark.evaluation", "landmark.export", "landmark.remote", "landmark.watching"],
     ["landmark.search"],
     ["landmark.index"],
     ["landmark.cluster"],

@@ -16,8 +16,8 @@ import psycopg
 
 from landmark.errors import LandmarkError
 from landmark.index.photographs import Exclusions, why_left_out
-from landmark.matching.ranking import verdict
 from landmark.search.result import CONTROL_CHARACTERS, TEXT, SearchResult, read_result
+from landmark.search.table import in_columns
 from landmark.settings import load_settings
 from landmark.storage.database import Database
 from landmark.storage.images import failures_below
@@ -235,13 +235,8 @@ def table(result: SearchResult, base: str) -> list[str]:
     lines = [
         f"verdict: {result.verdict}{place}; {result.images_compared} images compared",
         f"chance: {result.chance}",
-        f"{'rank':>4}  {'inliers':>7}  {'expected':>8}  {'verdict':<9}  photograph",
+        *in_columns(result.matches[:SHOWN], base),
     ]
-    for rank, match in enumerate(result.matches[:SHOWN], 1):
-        expected = "" if match.expected is None else f"{match.expected:.2g}"
-        said = "by way of" if match.via else verdict([match])
-        path = match.image_path.removeprefix(base)
-        lines.append(f"{rank:>4}  {match.inliers:>7}  {expected:>8}  {said:<9}  {path}")
     if not result.matches:
         lines.append("   -  nothing with as many inliers as is asked for")
     if len(result.matches) > SHOWN:

@@ -1,6 +1,6 @@
-"""The operators' command: the tables, the models, the descriptions, exports, a measurement.
+"""The command: a search, the tables, the models, the descriptions, exports, a measurement.
 
-    landmark migrate | models list|use|remove | describe | export KIND | evaluate DIR
+    landmark search PHOTO… | migrate | models COMMAND | describe | export KIND | evaluate DIR
 
 Installed by make as `.venv/bin/landmark`; also ``python -m landmark``.
 """
@@ -21,6 +21,7 @@ from landmark.evaluation.figures import add_json_option
 from landmark.export import command as export
 from landmark.index.describe import describe_table
 from landmark.index.registry import remove_model, use_model
+from landmark.remote import command as remote
 from landmark.storage.database import Database
 from landmark.storage.models import known_model, known_models, model_in_use
 
@@ -31,8 +32,8 @@ Command = Callable[[Database, argparse.Namespace], None]
 def main(arguments: Sequence[str] | None = None) -> int:
     """The program; returns its exit status."""
     options = _parser().parse_args(arguments)
-    if options.run is evaluation.run:
-        return evaluation.run(options)
+    if "database" not in options:  # it works on no tables of ours
+        return int(options.run(options))
     if options.database is None:
         print(
             "name the database by --database postgresql://…, or set DATABASE_URL", file=sys.stderr
@@ -56,9 +57,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="landmark", description="Look after the index of photographs."
+        prog="landmark", description="Search for photographs, and look after their index."
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    search = commands.add_parser(
+        "search",
+        help="find the other photographs of the same place, by a running Airflow",
+        description=remote.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    remote.add_arguments(search)
+    search.set_defaults(run=remote.run)
     _add(commands, "migrate", "create the tables, or bring them up to date", _migrate)
     models = commands.add_parser(
         "models", help="list the models, choose the one that searches use, remove one"

@@ -22,7 +22,9 @@ from landmark_web.pages import (
     result,
     run_tab,
     searches,
+    selection,
     static,
+    uploads,
     watches,
 )
 from landmark_web.responses import message
@@ -41,6 +43,9 @@ logger = logging.getLogger(__name__)
 app = FastAPI(title="Landmark", docs_url=None, redoc_url=None, openapi_url=None)
 app.include_router(searches.forms)
 app.include_router(searches.router)
+app.include_router(uploads.forms)
+app.include_router(selection.forms)
+app.include_router(selection.router)
 app.include_router(result.router)
 app.include_router(corrections.forms)
 app.include_router(corrections.router)
@@ -79,6 +84,7 @@ def _refuse(request: Request, error: HTTPException) -> HTMLResponse:
         401: "You are not logged in.",
         403: "You may not see this.",
         404: "There is no such page.",
+        410: "This is gone.",
     }
     title = words.get(error.status_code, "This did not work.")
     detail = error.detail if isinstance(error.detail, str) else ""

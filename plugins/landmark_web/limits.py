@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from functools import lru_cache, partial, wraps
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 from weakref import WeakValueDictionary
 
 from anyio import CapacityLimiter, to_thread
+from fastapi import Query
 from typing_extensions import TypeVarTuple, Unpack
 
 R = TypeVar("R")
@@ -39,11 +41,29 @@ class Slots:
         async with users:
             return await to_thread.run_sync(partial(function, *arguments), limiter=self._all)
 
+    @asynccontextmanager
+    async def held(self, user: Any) -> AsyncIterator[None]:
+        """Keep a slot for the time of a `with` block, when it is this user's turn."""
+        users = self._users.setdefault(user.get_id(), CapacityLimiter(self._of_one_user))
+        # Not the task's: where a reader hangs up, another task than this one ends the block.
+        holder = object()
+        await users.acquire_on_behalf_of(holder)
+        try:
+            await self._all.acquire_on_behalf_of(holder)
+            try:
+                yield
+            finally:
+                self._all.release_on_behalf_of(holder)
+        finally:
+            users.release_on_behalf_of(holder)
+
 
 #: A decoded photograph takes up to 300 MB, an upload 50 MB more.
 DECODING = Slots(3, of_one_user=2)
 #: A prefix of many thousand objects takes half a minute.
 LISTING = Slots(2, of_one_user=1)
+#: What is sent piece by piece, however slowly it is taken; each holds a photograph at most.
+SENDING = Slots(4, of_one_user=1)
 #: What says, in no time, that a picture need not be decoded must not wait for others that are.
 LOOKING = Slots(8, of_one_user=6)
 
@@ -51,7 +71,8 @@ LOOKING = Slots(8, of_one_user=6)
 SIDES_PX = {"small": 400, "large": 1600}
 PAIR_SIDE_PX, PAIR_HEIGHT_PX = 2048, 1000
 
-# Entries of a page.
+# Entries of a page, and its number in an address: beyond the last page it leads back to that.
+Page = Annotated[int, Query(ge=1, lt=2**31)]
 RESULTS_A_PAGE, SEARCHES_A_PAGE, QUERIES_A_PAGE = 1000, 24, 200
 CORRECTIONS_A_PAGE = 50
 PLACES_A_PAGE, PLACE_PICTURES = 24, 6
@@ -68,6 +89,9 @@ NEWEST, SWEEPS = 24, 10
 #: What people write of a place, in characters; within `MAX_FIELDS_BYTES`, each in up to twelve.
 MAX_NAME, MAX_NOTE = 100, 1000
 
+# Of originals in one zip.
+MAX_ORIGINALS, MAX_ORIGINALS_BYTES = 200, 2_000_000_000
+
 # Uploads.
 MAX_UPLOAD_BYTES = 50_000_000
 #: Characters of the paths, as Starlette limits a field.
@@ -76,6 +100,8 @@ MAX_TEXT = 1_000_000
 REST_BYTES = 2 * MAX_TEXT
 #: Of a form without a file: two paths, each byte of them in three; or a note.
 MAX_FIELDS_BYTES = 16_000
+#: Of a file's name; a key has up to 1,024 with all that stands before it.
+MAX_NAME_BYTES = 255
 #: Enough to see that it can be decoded.
 CHECK_SIDE_PX = 256
 
@@ -89,6 +115,11 @@ KEPT_S = 60
 RESULTS_KEPT, SEARCHES_KEPT = 32, 16
 #: The index page asks for all of the table.
 OVERVIEW_S = 20
+
+
+def pages_of(entries: int, a_page: int) -> int:
+    """How many pages so many entries fill; one has none."""
+    return max(1, -(-entries // a_page))
 
 
 def kept(

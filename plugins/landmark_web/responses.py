@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 from weakref import WeakValueDictionary
 
-from anyio import CapacityLimiter
+from anyio import CapacityLimiter, to_thread
 from fastapi import HTTPException, Request, Response
-from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi.responses import HTMLResponse, RedirectResponse, StreamingResponse
 
 from landmark.errors import LandmarkError
-from landmark.storage.bucket import read_etag, read_object
+from landmark.storage.bucket import ObjectMissing, read_etag, read_object
 from landmark_web.connection import connected
-from landmark_web.limits import DECODING, FRESH_S, LOOKING, SIDES_PX
+from landmark_web.limits import DECODING, FRESH_S, LOOKING, SENDING, SIDES_PX
 from landmark_web.templates import address, render
 from landmark_web.thumbnails import keep_picture, kept_picture, thumbnail
 
@@ -41,7 +42,7 @@ def message(
 
 
 def see_other(
-    request: Request, *parts: str | int, match: int | None = None, **query: int
+    request: Request, *parts: str | int, match: int | None = None, **query: str | int
 ) -> RedirectResponse:
     """Lead a browser that has sent a form to one of our pages, and there to a match of a rank."""
     there = f"#match-{match}" if match else ""
@@ -76,7 +77,9 @@ async def picture(request: Request, user: Any, path: str, size: str) -> Response
         body, etag = thumbnail(connected().s3, path, SIDES_PX[size])
         return body, etag_of(path, etag, size)
 
-    return await drawn(request, user, await LOOKING.run(user, look), draw)
+    with _gone():
+        etag = await LOOKING.run(user, look)
+    return await drawn(request, user, etag, draw)
 
 
 async def drawn(
@@ -90,8 +93,19 @@ async def drawn(
     async with turn:
         body = kept_picture(etag)
         if body is None:
-            body, etag = await DECODING.run(user, keep_picture, etag, draw)
+            with _gone():
+                body, etag = await DECODING.run(user, keep_picture, etag, draw)
     return Response(body, media_type="image/jpeg", headers=_fresh(etag))
+
+
+@contextmanager
+def _gone() -> Iterator[None]:
+    """Of what was indexed or searched for and is not there: that it has been deleted since."""
+    try:
+        yield
+    except ObjectMissing as error:
+        path = str(error).partition(": there is no such object")[0]
+        raise HTTPException(410, f"{path}: it was deleted, or moved, since.") from None
 
 
 def unchanged(etag: str) -> Response:
@@ -114,6 +128,21 @@ def download(path: str, kind: str) -> Response:
         media_type=f"{media}; charset=utf-8",
         headers={"Content-Disposition": f'attachment; filename="{name}"'},
     )
+
+
+def attached(user: Any, pieces: Iterator[bytes], name: str, media_type: str) -> StreamingResponse:
+    """A file that is made while it is sent."""
+    return StreamingResponse(
+        _sent(user, pieces),
+        media_type=media_type,
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+    )
+
+
+async def _sent(user: Any, pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
+    async with SENDING.held(user):
+        while (piece := await to_thread.run_sync(next, pieces, None)) is not None:
+            yield piece
 
 
 def _encoded(text: str) -> bytes:

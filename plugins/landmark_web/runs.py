@@ -17,11 +17,12 @@ from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
 from airflow.utils.session import create_session
 from fastapi import HTTPException, Request
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from landmark.errors import LandmarkError
 from landmark.matching.ranking import OUTCOMES
+from landmark.search.asking import entries, is_one
 from landmark_web.told import sound
 
 logger = logging.getLogger(__name__)
@@ -73,14 +74,18 @@ class Run:
     @property
     def paths(self) -> list[str]:
         """The photographs, or prefixes, that a search was given."""
-        asked = self.conf.get("image_path", "")
-        return [str(path) for path in asked or [""]] if isinstance(asked, list) else [str(asked)]
+        return entries(self._asked) or [""]
 
     @property
     def is_one(self) -> bool:
         """Whether it searches for one photograph; else for a list, or what is below a prefix."""
+        return is_one(self._asked)
+
+    @property
+    def _asked(self) -> str | list[str]:
+        """What it was triggered with; whoever may trigger may write anything there."""
         asked = self.conf.get("image_path", "")
-        return isinstance(asked, str) and not asked.endswith("/")
+        return [str(path) for path in asked] if isinstance(asked, list) else str(asked)
 
     @property
     def folder(self) -> str | None:
@@ -154,6 +159,13 @@ def recent_runs(dag_id: str, number: int, skipped: int = 0) -> list[Run]:
         ).all()
         told = _told(session, dag_id, [run.run_id for run in found])
         return [_run(run, told.get(run.run_id, {}), {}) for run in found]
+
+
+def count_runs(dag_id: str) -> int:
+    """How many runs a DAG has had."""
+    with create_session(scoped=False) as session:
+        query = select(func.count()).select_from(DagRun).where(DagRun.dag_id == dag_id)
+        return session.scalar(query) or 0
 
 
 def trigger(request: Request, user: Any, dag_id: str, conf: dict[str, Any]) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,17 +12,19 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 
 from landmark.errors import LandmarkError
-from landmark.extraction.sandbox import decode_isolated
 from landmark.index.photographs import PHOTOGRAPHS
 from landmark.matching.ranking import MIN_INLIERS
-from landmark.search.queries import find_queries
-from landmark.storage.bucket import read_etag, write_object
+from landmark.search.asking import entries, refusal
+from landmark.search.queries import find_queries, look_at
 from landmark_airflow import Landmark
-from landmark_web.limits import CHECK_SIDE_PX, DECODING, LISTING, MAX_UPLOAD_BYTES, REST_BYTES
+from landmark_web.limits import DECODING, LISTING, MAX_UPLOAD_BYTES, REST_BYTES
 from landmark_web.runs import SEARCH, trigger
+from landmark_web.uploads import upload
 
 MODES = ("auto", "exhaustive", "shortlist")
 RANKINGS = ("graph", "inliers")
+#: So many photographs below prefixes are searched for unasked.
+UNASKED = 20
 #: What a browser offers to choose: many count HEIC and JPEG 2000 among no images.
 ACCEPT = ",".join(["image/*", *(f".{suffix}" for suffix in sorted(PHOTOGRAPHS))])
 
@@ -45,6 +45,27 @@ class Form:
     fields: Mapping[str, str]
     name: str = ""
     photograph: BinaryIO | None = None
+
+
+class Doubt(LandmarkError):
+    """What a user is asked before a search starts.
+
+    Parameters
+    ----------
+    reasons : sequence of str
+        Of each line that cannot be searched for.
+    number : int
+        Photographs that can.
+    lines : int
+    """
+
+    def __init__(self, reasons: Sequence[str], number: int, lines: int) -> None:
+        self.reasons, self.number = list(reasons), number
+        if reasons:
+            told = f"{len(reasons):,} of {lines:,} lines cannot be searched for:"
+        else:
+            told = f"That is {number:,} photographs."
+        super().__init__(told)
 
 
 def defaults() -> dict[str, str]:
@@ -94,12 +115,11 @@ async def start(request: Request, user: Any, form: Form, landmark: Landmark) -> 
     LandmarkError
         If the form, the photograph or Airflow does not allow it; the reason in one line.
     """
-    lines = [line.strip() for line in form.fields.get("image_path", "").splitlines()]
-    paths = list(dict.fromkeys(line for line in lines if line))
-    if form.name and paths:
+    lines = entries(form.fields.get("image_path", ""))
+    if form.name and lines:
         raise LandmarkError("Give a path or a photograph to upload, not both.")
-    if not form.name:
-        await LISTING.run(user, _check_paths, landmark, paths)
+    if not form.name and not lines:
+        raise LandmarkError("Give the path of a photograph, s3://bucket/key, or upload one.")
     conf: dict[str, Any] = {
         "top_k": _whole_number(form.fields, "top_k", "Matches"),
         "min_inliers": _whole_number(form.fields, "min_inliers", "Least inliers"),
@@ -107,11 +127,12 @@ async def start(request: Request, user: Any, form: Form, landmark: Landmark) -> 
         "ranking": form.fields.get("ranking", RANKINGS[0]),
         "add_to_index": "add_to_index" in form.fields,
     }
-    if form.photograph is not None:
-        uploaded = await DECODING.run(user, _upload, landmark, form.name, form.photograph)
-        conf["image_path"] = uploaded
-    else:
+    if form.photograph is None:
+        paths = await LISTING.run(user, _look_at, landmark, lines, form.fields.get("agreed", ""))
         conf["image_path"] = paths[0] if len(paths) == 1 else paths
+    else:
+        uploaded = await DECODING.run(user, upload, landmark, form.name, form.photograph)
+        conf["image_path"] = uploaded
     return await run_in_threadpool(trigger, request, user, SEARCH, conf)
 
 
@@ -126,22 +147,48 @@ def _check_text(fields: Mapping[str, str]) -> None:
             raise LandmarkError(f"{name}: holds a character that is no text; type it anew.")
 
 
-def _check_paths(landmark: Landmark, paths: Sequence[str]) -> None:
-    if not paths:
-        raise LandmarkError("Give the path of a photograph, s3://bucket/key, or upload one.")
-    for path in paths:
-        if not re.match(r"s3://[^/]+/", path):
-            raise LandmarkError(f"{path}: not a path in S3; write s3://bucket/key.")
+def _look_at(landmark: Landmark, lines: Sequence[str], agreed: str) -> list[str]:
+    """What of some lines is searched for, if the user agrees to it.
+
+    Raises
+    ------
+    LandmarkError
+        If it is nothing, or more than one run may search for.
+    Doubt
+        If lines cannot be searched for and others can, or a prefix means many photographs, unless
+        the user has agreed to just this number.
+    """
     settings = landmark.settings
-    settings.check_queries(paths)
-    if len(paths) == 1 and not paths[0].endswith("/"):
-        read_etag(landmark.s3, paths[0])  # of several, the result says which could not be used
+    targets: dict[str, str] = {}  # of each line what is searched for
+    why: dict[str, str] = {}  # or why not
+    for line in lines:
+        refused = refusal(line, settings.check_queries)
+        if refused is None:
+            targets[line] = line
+        else:
+            why[line] = refused
+    files = [line for line in targets if not line.endswith("/")]
+    if len(files) <= settings.max_queries:  # else none is looked at: it is said below
+        for line, target in zip(files, look_at(landmark.s3, files), strict=True):
+            if isinstance(target, LandmarkError):
+                why[line] = str(target)
+                del targets[line]
+            else:
+                targets[line] = target
+    asked = list(dict.fromkeys(targets.values()))
     found = find_queries(
-        landmark.s3, paths, settings.results, settings.max_queries, settings.exclude
+        landmark.s3, asked, settings.results, settings.max_queries, settings.exclude
     )
-    for _, reason in found[:1]:
-        if reason and len(found) == 1:
-            raise LandmarkError(reason)
+    empty = {path: reason for path, reason in found if reason is not None}
+    why |= {line: empty[target] for line, target in targets.items() if target in empty}
+    reasons = [why[line] for line in lines if line in why]
+    good, number = [path for path in asked if path not in empty], len(found) - len(empty)
+    if not good and len(reasons) == 1:
+        raise LandmarkError(reasons[0])
+    is_many = number > UNASKED and any(path.endswith("/") for path in good)
+    if (reasons or is_many) and agreed != str(number):
+        raise Doubt(reasons, number, len(lines))
+    return good
 
 
 def _whole_number(fields: Mapping[str, str], name: str, title: str) -> int:
@@ -150,17 +197,3 @@ def _whole_number(fields: Mapping[str, str], name: str, title: str) -> int:
         return int(text)
     except ValueError:
         raise LandmarkError(f"{title}: {text!r} is not a whole number.") from None
-
-
-def _upload(landmark: Landmark, file_name: str, photograph: BinaryIO) -> str:
-    """Put the photograph below `LANDMARK_UPLOADS`; the same file twice is one object."""
-    uploads = landmark.settings.uploads
-    if uploads is None:
-        raise LandmarkError("LANDMARK_UPLOADS is not set, so nothing can be uploaded; give a path.")
-    name = re.sub(r"[^\w.-]+", "-", file_name.replace("\\", "/").rsplit("/", 1)[-1]).strip(".-")
-    data = photograph.read()
-    decode_isolated(data, name, CHECK_SIDE_PX)
-    digest = hashlib.sha256(data).hexdigest()[:16]
-    path = f"{uploads}{digest}/{name[-100:] or 'photograph'}"
-    write_object(landmark.s3, path, data, "application/octet-stream")
-    return path

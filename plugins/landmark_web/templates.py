@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 from fastapi import Request
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from landmark.matching.ranking import Match, verdict
+from landmark.matching.ranking import word_of
 from landmark.search.result import CONTROL_CHARACTERS
 from landmark.storage.models import Day
 
@@ -55,11 +55,6 @@ def _without(reason: str, path: str) -> str:
     return _shown(reason.replace(f"{path}: ", ""))
 
 
-def _verdict(match: Match) -> str:
-    """What its inliers say of a match; not of one that others lead to, whose own are few."""
-    return "by way of" if match.via else verdict([match])
-
-
 def _when(moment: datetime) -> str:
     return moment.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
 
@@ -99,5 +94,5 @@ _environment.filters.update(
     duration=_duration,
     growth_points=_growth_points,
     number=lambda value: f"{value:,}",
-    verdict=_verdict,
+    verdict=word_of,
 )

@@ -464,6 +464,30 @@ def test_many_photographs_in_one_run(dags, bucket, photograph, s3, monkeypatch, 
     assert states(run)["extract_query"] == "failed"
 
 
+def test_one_bad_line_of_airflows_own_box_fails_alone(
+    dags, bucket, photograph, s3, monkeypatch, postgres
+):
+    database = postgres.create_database("landmark_lines")
+    monkeypatch.setenv("AIRFLOW_CONN_LANDMARK_POSTGRES", database)
+    base = bucket({f"images/{place}.jpg": photograph(place) for place in range(3)})
+    assert dags["landmark_index"].test().state == "success"
+    lines = [
+        f'"{base}images/1.jpg"', f"{base}a//b.jpg", "k.jpg", "s3://elsewhere/k.jpg",
+        f"S3{base[2:]}images/2.jpg",
+    ]  # fmt: skip
+    run = dags["landmark_search"].test(run_conf={"image_path": "\n".join(lines)})
+    assert run.state == "success"
+    text = read(s3, f"{base}results/{run.run_id}/searches.txt")
+    rows = [line.split("\t") for line in text.splitlines() if not line.startswith("#")]
+    assert [row[2] for row in rows] == [
+        base + "images/1.jpg", base + "a//b.jpg", "k.jpg", "s3://elsewhere/k.jpg",
+        base + "images/2.jpg",
+    ]  # fmt: skip
+    assert [row[0] == "failed" for row in rows] == [False, True, True, True, False]
+    assert "S3 refuses it (400" in rows[1][5] and "not a path in S3" in rows[2][5]
+    assert "lies outside of LANDMARK_QUERIES" in rows[3][5]
+
+
 def test_a_missing_query_fails_in_one_line(dags, bucket, capfd):
     base = bucket({})
     run = dags["landmark_search"].test(run_conf={"image_path": base + "nowhere.jpg"})

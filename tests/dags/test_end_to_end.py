@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
+import os
+import subprocess
+import sys
 from urllib.parse import quote
 
 import psycopg
 
-from stack.environment import landmark_s3_client
+from stack.environment import UI_USER, landmark_s3_client
+from stack.state import REPOSITORY
 
 
-def test_a_photograph_finds_the_others_of_its_place(stack, photograph):
+def test_a_photograph_finds_the_others_of_its_place(stack, photograph, tmp_path):
     session = stack.session
     s3 = landmark_s3_client(session.variables)
 
@@ -78,6 +83,32 @@ def test_a_photograph_finds_the_others_of_its_place(stack, photograph):
     assert "batch 1, 13 images" in named
     assets = stack.api.call("/api/v2/assets/events")["asset_events"]
     assert any(event["name"] == "landmarks" for event in assets)
+
+    # The same from a shell, by a photograph of this machine.
+    file = tmp_path / "my view é (1).jpg"
+    file.write_bytes(photograph(1, -1))
+    path = f"s3://landmark/uploads/{hashlib.sha256(file.read_bytes()).hexdigest()[:16]}/{file.name}"
+    command = [sys.executable, "-m", "landmark", "search", "--api-url", session.addresses.ui]
+    done = subprocess.run(
+        [*command, "--json", str(file), "s3://landmark/images//no.jpg"],
+        capture_output=True,
+        text=True,
+        timeout=400,
+        env={
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(REPOSITORY / "plugins"),
+            "AIRFLOW_HOME": str(tmp_path),
+            "AIRFLOW_CLI_USERNAME": UI_USER,
+            "AIRFLOW_CLI_PASSWORD": session.addresses.ui_password,
+        },
+    )
+    assert done.returncode == 1, done.stderr  # since one of them is none
+    found, failed = json.loads(done.stdout)["searches"]
+    assert (found["photograph"], found["query"], found["outcome"]) == (str(file), path, "match")
+    matches = [match["image_path"] for match in found["result"]["matches"][:3]]
+    assert set(matches) == {f"s3://landmark/images/place 1/view {view}.jpg" for view in range(3)}
+    assert failed["outcome"] == "failed" and "images//no.jpg: S3 refuses it" in failed["reason"]
+    assert "comparing them with the index" in done.stderr
 
 
 def secrets(stack):

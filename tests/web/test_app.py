@@ -450,7 +450,7 @@ def test_kept_pictures_have_a_bound(monkeypatch):
 
 def test_uploads_wait_on_disk(site, monkeypatch):
     """Ten of 49 MB, of which one user's first two are at work."""
-    from landmark_web import search_form
+    from landmark_web import search_form, uploads
 
     opened, sent = threading.Event(), []
     started, all_read = search_form.start, threading.Event()
@@ -465,8 +465,8 @@ def test_uploads_wait_on_disk(site, monkeypatch):
         assert opened.wait(100)
 
     monkeypatch.setattr(search_form, "start", start)
-    monkeypatch.setattr(search_form, "decode_isolated", decode)
-    monkeypatch.setattr(search_form, "write_object", lambda *_: None)
+    monkeypatch.setattr(uploads, "decode_isolated", decode)
+    monkeypatch.setattr(uploads, "write_object", lambda *_: None)
     monkeypatch.setattr(search_form, "trigger", lambda *_: "triggered")
     head = b'--x\r\nContent-Disposition: form-data; name="photograph"; filename="a.jpg"\r\n\r\n'
     tail, chunk = b"\r\n--x--\r\n", bytes(1_000_000)

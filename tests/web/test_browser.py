@@ -116,7 +116,7 @@ def test_a_search_from_the_form_to_the_drawn_pair(page, pages):
 def test_wrong_input_shows_its_message_and_keeps_what_was_typed(page):
     page.goto("/landmark/")
     page.get_by_label("Photograph in S3").fill("s3://landmark/no <i>such.jpg")
-    page.keyboard.press("Enter")
+    page.keyboard.press("Control+Enter")
     alert = page.get_by_role("alert")
     alert.wait_for()
     assert alert.inner_text() == (
@@ -129,7 +129,7 @@ def test_several_photographs_from_the_form_to_one_pair(page):
     page.goto("/landmark/")
     field = page.get_by_label("Photograph in S3")
     field.fill("s3://landmark/images/pages/2/0.jpg")
-    field.press("Shift+Enter")
+    field.press("Enter")  # a line, no search
     field.press_sequentially("s3://landmark/images/pages/1/0.jpg")
     page.get_by_role("button", name="Find the place").click()
     page.get_by_role("heading", name="2 searches").wait_for(timeout=240_000)
@@ -148,9 +148,15 @@ def test_several_photographs_from_the_form_to_one_pair(page):
 
 
 @pytest.mark.parametrize(
-    "asked", ["s3://landmark/images/pages/1/0.jpg", ["s3://landmark/images/pages/1/"]], ids=str
+    ("asked", "searches"),
+    [
+        ("s3://landmark/images/pages/1/0.jpg", 1),
+        (["s3://landmark/images/pages/1/"], 3),
+        ('"s3://landmark/images/pages/1/0.jpg"\nno path\nS3://landmark/images/pages/1/1.jpg', 3),
+    ],
+    ids=["path", "list", "lines"],
 )
-def test_airflows_own_form_takes_a_path_and_a_list(page, pages, asked):
+def test_airflows_own_form_takes_a_path_a_list_and_lines(page, pages, asked, searches):
     before = pages.runs()
     page.goto("/dags/landmark_search")
     page.get_by_role("button", name=re.compile("^Trigger")).first.click()
@@ -166,6 +172,9 @@ def test_airflows_own_form_takes_a_path_and_a_list(page, pages, asked):
     assert runs["dag_runs"][0]["conf"]["image_path"] == asked
     run_id = runs["dag_runs"][0]["dag_run_id"]
     pages.stack.api.wait("landmark_search", run_id, timeout_s=400)
+    key = f"results/{run_id}/searches.json"
+    told = json.loads(pages.s3.get_object(Bucket="landmark", Key=key)["Body"].read())
+    assert len(told["searches"]) == searches
 
 
 def test_the_run_has_a_tab_and_a_note(page, pages):

@@ -36,6 +36,8 @@ def addresses(run_id):
         f"/searches/{run}",
         f"/searches/{run}/matches.txt",
         f"/searches/{run}/matches.json",
+        f"/searches/{run}/matches.csv",
+        f"/searches/{run}/searches.csv",
         f"/searches/{run}/searches.txt",
         f"/searches/{run}/searches.json",
         f"/searches/{run}?query=1",
@@ -93,6 +95,7 @@ READ = {
 }
 SENT = {
     "searches": "may_search",
+    "uploads": "may_search",
     "corrections": "may_search",
     "places": "may_search",
     "watches": "may_search",
@@ -516,7 +519,7 @@ def test_the_plugin_has_loaded_whole(pages):
     [
         ({}, "Give the path of a photograph"),
         ({"image_path": "/home/me/photo.jpg"}, "/home/me/photo.jpg: not a path in S3"),
-        ({"image_path": "s3://landmark"}, "not a path in S3"),
+        ({"image_path": "s3://landmark"}, "s3://landmark: names a bucket; write s3://landmark/"),
         ({"image_path": "s3://landmark/nothing here/"}, "no photograph lies below"),
         ({"image_path": "s3://landmark/a.jpg\n/home/b.jpg"}, "/home/b.jpg: not a path in S3"),
         (
@@ -575,7 +578,7 @@ def test_several_lines_or_a_prefix_are_searched_for_in_one_run(
     [
         ("notes.txt", b"no photograph", "notes.txt: no image"),
         ("empty.jpg", b"", "empty file"),
-        ("../../etc/<i>.jpg", b"GIF89a", "i-.jpg: "),
+        ("../../etc/<i>.jpg", b"GIF89a", "&lt;i&gt;.jpg: "),
     ],
 )
 def test_an_upload_that_is_no_photograph_goes_nowhere(browser, pages, name, body, message):
@@ -603,7 +606,7 @@ def test_an_uploaded_photograph_is_searched_for(browser, pages, photograph):
     pages.stack.api.wait("landmark_search", run_id, timeout_s=400)
     conf = pages.stack.api.call(f"/api/v2/dags/landmark_search/dagRuns/{quote(run_id, safe='')}")
     assert conf["conf"]["image_path"].startswith("s3://landmark/uploads/")
-    assert conf["conf"]["image_path"].endswith("/my-view-é.jpg")
+    assert conf["conf"]["image_path"].endswith("/my view é.jpg")
     assert conf["conf"]["top_k"] == 5 and conf["conf"]["add_to_index"] is False
     text = browser.get(f"/searches/{quote(run_id, safe='')}/matches.txt").text
     best = [line.split("\t")[3] for line in text.splitlines() if not line.startswith("#")][:3]

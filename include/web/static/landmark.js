@@ -20,7 +20,13 @@ function poll() {
       const answer = await fetch(location.href, { credentials: "same-origin" });
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       const fresh = page.getElementById("live");
-      if (answer.ok && fresh && fresh.outerHTML !== live.outerHTML) live.replaceWith(fresh);
+      if (answer.ok && fresh && fresh.outerHTML !== live.outerHTML) {
+        for (const { name, value } of live.querySelectorAll("input:checked")) {
+          const box = fresh.querySelector(`input[name="${name}"][value="${value}"]`);
+          if (box) box.checked = true; // what is selected stays so
+        }
+        live.replaceWith(fresh);
+      }
     } catch { /* the server restarts: ask again */ }
     poll();
   }, 1000 * live.dataset.poll);
@@ -84,17 +90,31 @@ addEventListener("change", ({ target }) => {
   target.reportValidity();
 });
 
-// Enter searches, as in a field of one line; Shift and Enter begins another line.
-addEventListener("keydown", (event) => {
-  if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
-  if (event.target.name !== "image_path" || event.target.value.includes("\n")) return;
-  event.preventDefault();
-  event.target.form.requestSubmit();
+// One box ticks all others of a name; without a script there is none.
+addEventListener("change", ({ target }) => {
+  if (!target.dataset?.all) return;
+  for (const box of document.getElementsByName(target.dataset.all)) box.checked = target.checked;
 });
 
-// A photograph that cannot be shown leaves its words.
-addEventListener("error", (event) => {
-  if (event.target instanceof HTMLImageElement) event.target.classList.add("missing");
+// Enter makes a line, as in any field of several; Ctrl and Enter, on a Mac Cmd, searches.
+addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || event.isComposing) return;
+  if (event.target.name !== "image_path") return;
+  event.preventDefault();
+  event.target.form.requestSubmit(event.target.form.querySelector("button[data-search]"));
+});
+
+// A photograph that cannot be shown leaves its words; one that was deleted says so.
+addEventListener("error", async ({ target }) => {
+  if (!(target instanceof HTMLImageElement)) return;
+  target.classList.add("missing");
+  try {
+    if ((await fetch(target.src, { credentials: "same-origin" })).status !== 410) return;
+  } catch { return; /* the server restarts */ }
+  const words = document.createElement("span");
+  words.className = "blank gone";
+  words.textContent = "This photograph is gone: it was deleted, or moved, since.";
+  target.replaceWith(words);
 }, true);
 
 addEventListener("DOMContentLoaded", () => { poll(); zoom(); });

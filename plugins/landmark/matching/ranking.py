@@ -133,6 +133,11 @@ def verdict(matches: Sequence[Match]) -> str:
     return next((outcome for outcome in OUTCOMES if outcome in said), "no match")
 
 
+def word_of(match: Match) -> str:
+    """What its inliers say of a match; not of one that others lead to, whose own are few."""
+    return "by way of" if match.via else verdict([match])
+
+
 def _verdict_of(match: Match) -> str:
     if match.said_same:
         return "match"

@@ -1,4 +1,15 @@
 """A query -> ranked matches: what to compare, the fan-out over Dask, result and pictures."""
 
 # What other wings use; the other rooms are this one's own.
-__all__ = ["comparison", "copies", "drawing", "pictures", "queries", "rank", "result", "searches"]
+__all__ = [
+    "asking",
+    "comparison",
+    "copies",
+    "drawing",
+    "pictures",
+    "queries",
+    "rank",
+    "result",
+    "searches",
+    "table",
+]

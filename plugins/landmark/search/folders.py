@@ -12,7 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from landmark.errors import LandmarkError, ServerFault, in_one_line
 from landmark.search.result import CONTACT_SHEET, JSON, QUERY, TEXT
-from landmark.storage.bucket import delete_object, list_objects, split_path
+from landmark.storage.bucket import delete_object, list_objects
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ def query_folder(folder: str, path: str) -> str:
 
     Nothing of the path but letters, digits, dots, dashes is in it, so it cannot lead elsewhere.
     """
-    _, key = split_path(path)
+    key = path.removeprefix("s3://").partition("/")[2]  # of what is no path, too: it fails alone
     name = re.sub(r"[^\w.-]+", "-", "/".join(key.rstrip("/").split("/")[-2:]))
     name = name[-NAME_CHARACTERS:].strip(".-") or "photograph"
     return f"{folder}{name}-{hashlib.sha256(path.encode()).hexdigest()[:16]}/"

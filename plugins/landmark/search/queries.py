@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from typing import Any
 
-from landmark.errors import LandmarkError, UnusableImage
+from landmark.errors import LandmarkError, ServerFault, UnusableImage, in_one_line
 from landmark.extraction.extractor import Extractor, load_extractor
 from landmark.extraction.models import ModelConfig
 from landmark.features import LocalFeatures
@@ -14,13 +16,22 @@ from landmark.index.extract import ImageReader, at_once
 from landmark.index.listing import Listing
 from landmark.index.registry import COMMAND
 from landmark.progress import Progress
+from landmark.search.asking import entries, refusal
 from landmark.settings import EXCLUDE
 from landmark.storage.aggregations import current_aggregation
-from landmark.storage.bucket import S3Object, read_etag
+from landmark.storage.bucket import (
+    BodyFault,
+    ObjectMissing,
+    S3Object,
+    list_objects,
+    read_etag,
+)
 from landmark.storage.database import Database
 from landmark.storage.images import find_image, save_image
 
 logger = logging.getLogger(__name__)
+
+LOOKS_AT_ONCE = 8
 
 
 def find_queries(
@@ -29,24 +40,29 @@ def find_queries(
     results: str,
     most: int,
     exclude: Sequence[str] = EXCLUDE,
+    check: Callable[[str], None] = lambda path: None,
 ) -> list[tuple[str, str | None]]:
     """The photographs that a search is asked for, each once, in the order of asking.
 
     Parameters
     ----------
     asked : str or sequence of str
-        ``s3://bucket/key`` each; what ends in ``/`` is a prefix, and means every photograph below.
+        ``s3://bucket/key`` each, of a text one a line; what ends in ``/`` is a prefix, and means
+        every photograph below.
     results : str
         `LANDMARK_RESULTS`, where no photographs are.
     most : int
     exclude : sequence of str
         Patterns of what is no photograph below a prefix; what is asked for by its path is searched
         for all the same.
+    check : callable
+        Raises `LandmarkError` of what may not be searched for, before anything of it is read.
 
     Returns
     -------
     list of (str, str or None)
-        Paths; of a prefix that has no photograph or cannot be listed, the reason.
+        Paths; of what is no path, may not be searched for, or is a prefix that has no photograph or
+        cannot be listed, the reason.
 
     Raises
     ------
@@ -55,7 +71,11 @@ def find_queries(
     """
     found: dict[str, str | None] = {}
     listed: list[str] = []  # what lies below one of these need not be listed again
-    for entry in dict.fromkeys([asked] if isinstance(asked, str) else asked):
+    for entry in entries(asked):
+        refused = refusal(entry, check)
+        if refused is not None:
+            found[in_one_line(entry)] = refused
+            continue
         if not entry.endswith("/"):
             found.setdefault(entry)
         else:
@@ -76,6 +96,38 @@ def find_queries(
                 f"search for them in several runs, or raise LANDMARK_MAX_QUERIES"
             )
     return list(found.items())
+
+
+def look_at(client: Any, paths: Sequence[str]) -> Iterator[str | LandmarkError]:
+    """Of each path what to search for: itself, or the prefix that it names without a slash.
+
+    Yields
+    ------
+    str or LandmarkError
+        In the order of the paths; why nothing can be searched for.
+    """
+
+    def look(path: str) -> str | LandmarkError:
+        try:
+            read_etag(client, path)
+        except ObjectMissing as error:
+            return path + "/" if _is_folder(client, path) else error
+        except LandmarkError as error:
+            return error
+        except ServerFault as error:
+            return LandmarkError(str(error))
+        return path
+
+    with ThreadPoolExecutor(LOOKS_AT_ONCE, thread_name_prefix="look") as pool:
+        yield from pool.map(look, paths)
+
+
+def _is_folder(client: Any, path: str) -> bool:
+    """Whether anything lies below what has no slash at its end."""
+    try:
+        return any(islice(list_objects(client, path + "/"), 1))
+    except (LandmarkError, ServerFault):
+        return False
 
 
 def extract_queries(
@@ -135,6 +187,8 @@ def _query_features(
         try:
             etag = read_etag(client, path)
         except LandmarkError as error:
+            if isinstance(error, ObjectMissing) and _is_folder(client, path):
+                error = ObjectMissing(f"{path}: a folder; write {path}/ for all that is below")
             yield path, error
             continue
         indexed = find_image(database, path, model.fingerprint)
@@ -148,8 +202,11 @@ def _query_features(
     reader = ImageReader(client, _load_for_search(model))
     aggregation = current_aggregation(database, model.fingerprint) if add_to_index else None
 
-    def read(entry: S3Object) -> tuple[str, LocalFeatures | LandmarkError]:
-        found = reader.read(entry)
+    def read(entry: S3Object) -> tuple[str, LocalFeatures | LandmarkError | BodyFault]:
+        try:
+            found = reader.read(entry)
+        except BodyFault as error:
+            return entry.path, error
         if isinstance(found, LandmarkError):
             return entry.path, found
         if add_to_index:
@@ -160,7 +217,16 @@ def _query_features(
             )  # fmt: skip
         return entry.path, found.features
 
-    yield from at_once(read, new)
+    broken: list[tuple[str, BodyFault]] = []
+    for path, features in at_once(read, new):
+        if isinstance(features, BodyFault):
+            broken.append((path, features))
+        else:
+            yield path, features
+    if len(broken) == len(new):  # nothing says that S3 gives anything: to be tried again
+        raise broken[0][1]
+    for path, fault in broken:
+        yield path, LandmarkError(str(fault))
 
 
 def _load_for_search(model: ModelConfig) -> Extractor:

@@ -105,10 +105,16 @@ class SearchResult:
             header["whereabouts"] = self.whereabouts.told
         lines = [f"# {key}: {value}" for key, value in header.items()]
         lines.append("# columns: " + ", ".join(COLUMNS))
+        for columns in self.rows():
+            lines.append("\t".join(str(text).translate(CONTROL_CHARACTERS) for text in columns))
+        return ("\n".join(lines) + "\n").encode()
+
+    def rows(self) -> Iterator[list[Any]]:
+        """The `COLUMNS` of each match, and of its copies after it."""
         for rank, match in enumerate(self.matches, 1):
             for one in (match, *match.copies):
                 is_said = one.said_same or any(step.said_same for step in one.via)
-                columns = [
+                yield [
                     rank,
                     one.inliers,
                     one.putative,
@@ -119,8 +125,6 @@ class SearchResult:
                     one.overlay,
                     match.image_path if one is not match else "query" if one.is_copy else "",
                 ]
-                lines.append("\t".join(str(text).translate(CONTROL_CHARACTERS) for text in columns))
-        return ("\n".join(lines) + "\n").encode()
 
     def to_json(self) -> bytes:
         """matches.json: the same, for programs."""

@@ -17,6 +17,7 @@ from pydantic import TypeAdapter
 from landmark.errors import LandmarkError
 from landmark.features import LocalFeatures
 from landmark.matching.ranking import FAILED, OUTCOMES
+from landmark.search.asking import is_one
 from landmark.search.folders import query_folder, remove_leftovers
 from landmark.search.result import (
     CONTROL_CHARACTERS,
@@ -115,9 +116,9 @@ class Searches:
         asked : str or sequence of str
             What the run was given.
         found : iterable of (str, str or None)
-            Of `landmark.ingest.find_queries`: paths, and why one cannot be searched for.
+            Of `landmark.search.queries.find_queries`: paths, and why one cannot be searched for.
         """
-        alone = isinstance(asked, str) and not asked.endswith("/")
+        alone = is_one(asked)
         searches = []
         for path, reason in found:
             search = Search(path, folder if alone else query_folder(folder, path))

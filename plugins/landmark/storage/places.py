@@ -74,6 +74,11 @@ _IS_UNKNOWN: LiteralString = (
     " (SELECT FROM landmark_watches WHERE place = landmark_places.id)"
 )
 
+_NAMED: LiteralString = (
+    " WHERE landmark_places.model = %s AND images > 0"
+    " AND (%s = '' OR strpos(lower(name), lower(%s)) > 0)"
+)
+
 
 def list_places(
     database: Database, model: str, name: str = "", places: int = 50, after: int = 0
@@ -89,11 +94,17 @@ def list_places(
     """
     return database.rows(
         Place,
-        _PLACES + " WHERE landmark_places.model = %s AND images > 0"
-        " AND (%s = '' OR strpos(lower(name), lower(%s)) > 0)"
-        " ORDER BY images DESC, landmark_places.id LIMIT %s OFFSET %s",
+        _PLACES + _NAMED + " ORDER BY images DESC, landmark_places.id LIMIT %s OFFSET %s",
         [model, name, name, places, after],
     )
+
+
+def count_places(database: Database, model: str, name: str = "") -> int:
+    """How many `list_places` lists."""
+    query = "SELECT count(*) FROM landmark_places" + _NAMED  # noqa: S608  # a constant
+    with database.connect() as connection:
+        row = connection.execute(query, [model, name, name]).fetchone()
+    return int(row[0]) if row else 0
 
 
 def find_place(database: Database, place: int) -> Place | None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from typing import Annotated
+from typing import Annotated, Any
 
 from airflow.api_fastapi.core_api.security import GetUserDep
 from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi.responses import RedirectResponse, Response
 from starlette.datastructures import ImmutableMultiDict
 
 from landmark.index.place_corrections import (
@@ -32,6 +32,7 @@ from landmark.storage.place_photographs import (
 )
 from landmark.storage.places import (
     Place,
+    count_places,
     edges_among,
     find_place,
     list_places,
@@ -51,6 +52,8 @@ from landmark_web.limits import (
     PHOTOGRAPHS_A_PAGE,
     PLACE_PICTURES,
     PLACES_A_PAGE,
+    Page,
+    pages_of,
 )
 from landmark_web.permissions import allowed, may_read_index, may_search, same_origin
 from landmark_web.responses import check_shown, html, is_shown, see_other
@@ -60,7 +63,6 @@ router = APIRouter(prefix="/places", dependencies=[Depends(may_read_index)])
 forms = APIRouter(prefix="/places", dependencies=[Depends(same_origin), Depends(may_search)])
 
 Number = Annotated[int, Path(ge=1, lt=2**63)]
-Page = Annotated[int, Query(ge=1, le=100_000)]
 # Of what people write; a note may have lines.
 _NO_CONTROLS = dict.fromkeys(code for code in CONTROL_CHARACTERS if code != ord("\n"))
 
@@ -70,12 +72,16 @@ def show_places(
     request: Request,
     name: Annotated[str, Query(max_length=MAX_NAME)] = "",
     page: Page = 1,
-) -> HTMLResponse:
+) -> Response:
     """The model's places, the biggest first, or those with a part of a name."""
     database, model = connected().database, current_model()
     name = name.strip()
     skipped = (page - 1) * PLACES_A_PAGE
     found = list_places(database, model, name, PLACES_A_PAGE + 1, skipped)
+    if not found and page > 1:
+        last = pages_of(count_places(database, model, name), PLACES_A_PAGE)
+        named: dict[str, Any] = {"name": name} if name else {}
+        return see_other(request, "places", page=last, **named)
     listed = found[:PLACES_A_PAGE]
     ids = [place.id for place in listed]
     counts = count_photographs(database, ids, _visible())
@@ -102,6 +108,9 @@ def show_place(request: Request, user: GetUserDep, number: Number, page: Page = 
         return see_other(request, "places", place.id)
     database = connected().database
     count = count_photographs(database, [place.id], _visible()).get(place.id, 0)
+    pages = pages_of(count, PHOTOGRAPHS_A_PAGE)
+    if page > pages:
+        return see_other(request, "places", number, page=pages)
     skipped = (page - 1) * PHOTOGRAPHS_A_PAGE
     photographs = photographs_of_place(database, place.id, _visible(), PHOTOGRAPHS_A_PAGE, skipped)
     best = best_connected(database, place.id, _visible(), GRAPH_PHOTOGRAPHS)
@@ -122,7 +131,7 @@ def show_place(request: Request, user: GetUserDep, number: Number, page: Page = 
         ),
         watched=find_watch(database, place=place.id),
         page=page,
-        pages=max(1, -(-count // PHOTOGRAPHS_A_PAGE)),
+        pages=pages,
         allowed=allowed(request, user, may_search),
         limits={"name": MAX_NAME, "note": MAX_NOTE},
     )

@@ -7,14 +7,15 @@ from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from airflow.api_fastapi.core_api.security import GetUserDep
+from botocore.exceptions import BotoCoreError, ClientError
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from fastapi.responses import HTMLResponse
 
-from landmark.errors import LandmarkError
+from landmark.errors import LandmarkError, ServerFault
 from landmark.matching.ranking import FAILED
 from landmark.search.result import CONTACT_SHEET, JSON, PICTURE, TEXT
 from landmark.search.searches import OVERVIEW_JSON, OVERVIEW_TEXT, Search
-from landmark.storage.bucket import ObjectMissing
+from landmark.storage.bucket import ObjectMissing, read_etag
 from landmark.storage.edges import versions_of
 from landmark.storage.watches import find_watch
 from landmark_web import responses
@@ -36,9 +37,11 @@ from landmark_web.limits import (
     PAIR_SIDE_PX,
     QUERIES_A_PAGE,
     RESULTS_A_PAGE,
+    Page,
+    pages_of,
 )
 from landmark_web.permissions import allowed, may_read_index, may_read_searches, may_search
-from landmark_web.responses import html
+from landmark_web.responses import html, see_other
 from landmark_web.runs import SEARCH, STEPS, Run, find_run
 from landmark_web.thumbnails import thumbnail
 
@@ -50,9 +53,9 @@ def show_search(
     request: Request,
     user: GetUserDep,
     run_id: str,
-    page: Annotated[int, Query(ge=1, le=100)] = 1,
+    page: Page = 1,
     query: Annotated[int | None, Query(ge=1)] = None,
-) -> HTMLResponse:
+) -> Response:
     """A run: how far it is, or what it found; of several searches all, or the one of a number."""
     return run_page(request, user, find_run(SEARCH, run_id), page, query)
 
@@ -159,9 +162,23 @@ def show_pair(request: Request, user: GetUserDep, one: OneSearch, rank: int) -> 
         rank=rank,
         match=match,
         ranked=len(result_of(one).matches),
+        gone=_gone(one.search.query, match.image_path, *(step.image_path for step in match.via)),
         said=words_on(photographs_of(one.search.query, [match])),
         allowed=allowed(request, user, may_search),
     )
+
+
+def _gone(*paths: str) -> set[str]:
+    """Photographs that are not in S3 any more, of a few."""
+    gone = set()
+    for path in paths:
+        try:
+            read_etag(connected().s3, path)
+        except ObjectMissing:
+            gone.add(path)
+        except (LandmarkError, ServerFault, BotoCoreError, ClientError):
+            continue  # nobody knows
+    return gone
 
 
 @router.get("/pairs/{rank}/picture.jpg")
@@ -195,7 +212,7 @@ def _drawn_pair(folder: str, rank: int) -> bytes:
 
 def run_page(
     request: Request, user: Any, run: Run, page: int = 1, query: int | None = None
-) -> HTMLResponse:
+) -> Response:
     """All of a run's searches, or one of them; or what is damaged of it."""
     try:
         return _run_page(request, user, run, page, query)
@@ -205,7 +222,7 @@ def run_page(
         return _run_page(request, user, replace(run, told={}, damage=str(error)), page, query)
 
 
-def _run_page(request: Request, user: Any, run: Run, page: int, query: int | None) -> HTMLResponse:
+def _run_page(request: Request, user: Any, run: Run, page: int, query: int | None) -> Response:
     if run.folder is None:
         one = None
     elif run.is_one or query is not None:
@@ -213,6 +230,10 @@ def _run_page(request: Request, user: Any, run: Run, page: int, query: int | Non
     else:
         return _several(request, run, searches_of(run).searches, page)
     result = result_of(one) if one and run.answer and one.search.outcome != FAILED else None
+    pages = pages_of(len(result.matches) if result else 0, RESULTS_A_PAGE)
+    if page > pages:
+        where = one.where if one else {}
+        return see_other(request, "searches", run.run_id, page=pages, **where)
     first = (page - 1) * RESULTS_A_PAGE
     shown = result.matches[first : first + RESULTS_A_PAGE] if result else []
     return html(
@@ -232,11 +253,14 @@ def _run_page(request: Request, user: Any, run: Run, page: int, query: int | Non
         watched=find_watch(connected().database, photograph=result.query) if result else None,
         is_indexed=bool(result and versions_of(connected().database, result.model, [result.query])),
         page=page,
-        pages=-(-len(result.matches) // RESULTS_A_PAGE) if result else 1,
+        pages=pages,
     )
 
 
-def _several(request: Request, run: Run, searches: Sequence[Search], page: int) -> HTMLResponse:
+def _several(request: Request, run: Run, searches: Sequence[Search], page: int) -> Response:
+    pages = pages_of(len(searches), QUERIES_A_PAGE)
+    if page > pages:
+        return see_other(request, "searches", run.run_id, page=pages)
     first = (page - 1) * QUERIES_A_PAGE
     return html(
         request,
@@ -248,5 +272,5 @@ def _several(request: Request, run: Run, searches: Sequence[Search], page: int) 
         first=first,
         shown=searches[first : first + QUERIES_A_PAGE],
         page=page,
-        pages=-(-len(searches) // QUERIES_A_PAGE),
+        pages=pages,
     )

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from airflow.api_fastapi.core_api.security import GetUserDep
-from fastapi import APIRouter, Depends, Request
-from fastapi.responses import HTMLResponse
+from fastapi import APIRouter, Depends, Request, Response
 
 from landmark.storage.sweeps import recent_sweeps
 from landmark_web.connection import connected
@@ -17,7 +16,7 @@ router = APIRouter(dependencies=[Depends(may_read_run)])
 
 
 @router.get("/dags/{dag_id}/runs/{run_id}")
-def show_run(request: Request, user: GetUserDep, dag_id: str, run_id: str) -> HTMLResponse:
+def show_run(request: Request, user: GetUserDep, dag_id: str, run_id: str) -> Response:
     """A search, or a sweep; Airflow shows the tab at the runs of all other DAGs, too."""
     if dag_id == SEARCH:
         return run_page(request, user, find_run(SEARCH, run_id))

@@ -13,10 +13,10 @@ from starlette.concurrency import run_in_threadpool
 from landmark.errors import LandmarkError
 from landmark_web import search_form
 from landmark_web.connection import connected
-from landmark_web.limits import MAX_TEXT, MAX_UPLOAD_BYTES, SEARCHES_A_PAGE
+from landmark_web.limits import MAX_TEXT, MAX_UPLOAD_BYTES, SEARCHES_A_PAGE, Page, pages_of
 from landmark_web.permissions import allowed, may_read_searches, may_search, same_origin
 from landmark_web.responses import html, see_other
-from landmark_web.runs import SEARCH, recent_runs
+from landmark_web.runs import SEARCH, count_runs, recent_runs
 
 router = APIRouter(dependencies=[Depends(may_read_searches)])
 forms = APIRouter(dependencies=[Depends(same_origin), Depends(may_search)])
@@ -26,10 +26,12 @@ forms = APIRouter(dependencies=[Depends(same_origin), Depends(may_search)])
 def show_searches(
     request: Request,
     user: GetUserDep,
-    page: Annotated[int, Query(ge=1, le=10_000)] = 1,
+    page: Page = 1,
     image_path: Annotated[str, Query(max_length=2000)] = "",
-) -> HTMLResponse:
+) -> Response:
     """The search form and the last searches."""
+    if page > 1 and page > (last := pages_of(count_runs(SEARCH), SEARCHES_A_PAGE)):
+        return see_other(request, page=last)
     return _searches(request, user, page, {"image_path": image_path})
 
 
@@ -44,7 +46,7 @@ async def start_search(request: Request, user: GetUserDep) -> Response:
             landmark = await run_in_threadpool(connected)
             run_id = await search_form.start(request, user, form, landmark)
     except LandmarkError as error:
-        return await run_in_threadpool(_searches, request, user, 1, fields, str(error))
+        return await run_in_threadpool(_searches, request, user, 1, fields, error)
     return see_other(request, "searches", run_id)
 
 
@@ -59,7 +61,7 @@ def _searches(
     user: Any,
     page: int,
     fields: Mapping[str, str],
-    error: str = "",
+    error: LandmarkError | None = None,
 ) -> HTMLResponse:
     skipped = (page - 1) * SEARCHES_A_PAGE
     runs = recent_runs(SEARCH, SEARCHES_A_PAGE + 1, skipped)
@@ -73,7 +75,8 @@ def _searches(
         value={**search_form.defaults(), **fields},
         modes=search_form.MODES,
         rankings=search_form.RANKINGS,
-        error=error,
+        error=str(error or ""),
+        doubt=error if isinstance(error, search_form.Doubt) else None,
         allowed=allowed(request, user, may_search),
         uploads=connected().settings.uploads,
         accept=search_form.ACCEPT,
