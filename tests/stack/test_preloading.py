@@ -1,0 +1,50 @@
+"""What Airflow's scheduler has imported when tasks are forked from it."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from stack.state import REPOSITORY
+
+PROGRAM = (
+    "import json, sys; before = set(sys.modules); sys.argv = json.loads(sys.argv[1]);"
+    "import airflow_local_settings, threading;"
+    "wanted = airflow_local_settings.OF_TASKS;"
+    "print(json.dumps([[n for n in wanted if n in sys.modules], len(threading.enumerate())]))"
+)
+
+
+def preloaded(arguments, **variables):
+    paths = [str(REPOSITORY / "plugins"), str(REPOSITORY / "include")]
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, json.dumps(arguments)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), **variables},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return *json.loads(done.stdout.splitlines()[-1]), done.stderr
+
+
+def test_the_scheduler_imports_what_tasks_need_and_starts_no_thread():
+    """A thread of its own would not be there after a fork, nor its locks be free."""
+    from airflow_local_settings import OF_TASKS
+
+    found, threads, _ = preloaded(["airflow", "scheduler", "--skip-serve-logs"])
+    assert found == list(OF_TASKS) and threads == 1
+
+
+@pytest.mark.parametrize("arguments", [["airflow", "triggerer"], ["airflow"], ["-c"]])
+def test_others_import_nothing_of_it(arguments):
+    assert preloaded(arguments)[0] == []
+
+
+def test_what_cannot_be_imported_stops_nobody(monkeypatch, caplog):
+    import airflow_local_settings
+
+    monkeypatch.setattr(airflow_local_settings, "OF_TASKS", ("no_such_module", "scipy.special"))
+    airflow_local_settings.preload()
+    assert "no_such_module is not preloaded" in caplog.text and "scipy.special" in sys.modules
