@@ -28,7 +28,7 @@ CREATE TABLE landmark_watched (
 CREATE TABLE landmark_watch_reports (
     watch       bigint NOT NULL REFERENCES landmark_watches ON DELETE CASCADE,
     number      integer NOT NULL,              -- of this watch, from 1 on
-    run_id      text NOT NULL,                 -- of landmark_index
+    run_id      text COLLATE "C" NOT NULL,     -- of landmark_index
     folder      text NOT NULL,                 -- s3://bucket/…/
     place       bigint NOT NULL,
     photographs integer NOT NULL,
