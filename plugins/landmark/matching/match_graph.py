@@ -22,7 +22,7 @@ HALF_SURE_INLIERS, SURENESS_STEP = 18, 2
 # How far support spreads: the share that goes on at each step. 0.8**60 is nothing any more.
 SPREADING, STEPS = 0.8, 60
 # Of support beside inliers.
-SUPPORT_WEIGHT = 5
+SUPPORT_WEIGHT = 3
 # Of a score: a difference of less is one of rounding.
 DECIMALS = 9
 
