@@ -72,8 +72,11 @@ def measure_chance(
         linked = sample_linked(database, model, IMAGES, nights)
         if len(linked) < IMAGES and known.pairs > len(linked) * (len(linked) - 1) // 4:
             return 0
-        ids = np.random.default_rng(nights).permutation(linked)
-        groups = [ids[first : first + GROUP].tolist() for first in range(0, len(ids), GROUP)]
+        rng = np.random.default_rng(nights)
+        groups = []
+        for _ in range(_rounds(len(linked))):
+            ids = rng.permutation(linked)
+            groups += [ids[first : first + GROUP].tolist() for first in range(0, len(ids), GROUP)]
         inliers = dict(_compared(database, model, groups, parameters))
         images = count_all_images(database, model)
 
@@ -88,6 +91,16 @@ def measure_chance(
         save_chance(database, model, MeasuredChance(nights + 1, known + found))
         logger.info("chance: %d pairs compared, %d in all", found.pairs, known.pairs + found.pairs)
         return found.pairs
+
+
+def _rounds(images: int) -> int:
+    """How often a table's images are drawn a night: of a small one several times.
+
+    As many pairs as of a large one, but no more than half of all that there are.
+    """
+    pairs = max(1, images * (GROUP - 1) // 2)
+    most = min(IMAGES * (GROUP - 1) // 2, images * (images - 1) // 4)
+    return max(1, most // pairs)
 
 
 def _compared(
