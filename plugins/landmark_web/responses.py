@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime, timezone
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -143,6 +144,11 @@ async def _sent(user: Any, pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
     async with SENDING.held(user):
         while (piece := await to_thread.run_sync(next, pieces, None)) is not None:
             yield piece
+
+
+def moment(value: datetime) -> str:
+    """A time as json has it: ISO 8601, UTC."""
+    return value.astimezone(timezone.utc).isoformat()
 
 
 def _encoded(text: str) -> bytes:

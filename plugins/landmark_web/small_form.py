@@ -23,3 +23,10 @@ async def read_fields(request: Request, most: int = 10) -> ImmutableMultiDict[st
         return ImmutableMultiDict(
             [(name, value) for name, value in form.multi_items() if isinstance(value, str)]
         )
+
+
+def whole_number(text: str, what: str) -> int:
+    """A number that a field has; 422 if it is none that Postgres could hold."""
+    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+        raise HTTPException(422, f"{what}: a number is wanted.")
+    return int(text)

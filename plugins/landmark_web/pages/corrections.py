@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
-from datetime import datetime, timezone
 from itertools import chain, islice
 from typing import Annotated, Literal
 from urllib.parse import unquote
@@ -26,7 +25,7 @@ from landmark_web.connection import connected
 from landmark_web.findings import Asked, OneSearch, photographs_of, result_of, words_on
 from landmark_web.limits import CORRECTIONS_A_PAGE, LOOKING
 from landmark_web.permissions import allowed, may_read_searches, may_search, same_origin
-from landmark_web.responses import check_shown, html, is_shown, picture, see_other
+from landmark_web.responses import check_shown, html, is_shown, moment, picture, see_other
 from landmark_web.small_form import read_fields
 
 router = APIRouter(dependencies=[Depends(may_read_searches)])
@@ -144,10 +143,6 @@ def _correct(search: Asked, fields: Mapping[str, str], person: str) -> None:
 def _as_json(corrections: Iterable[Correction]) -> Iterator[str]:
     separator = "[\n"
     for one in corrections:
-        yield separator + json.dumps(asdict(one), ensure_ascii=False, default=_moment)
+        yield separator + json.dumps(asdict(one), ensure_ascii=False, default=moment)
         separator = ",\n"
     yield "[]\n" if separator.startswith("[") else "\n]\n"
-
-
-def _moment(value: datetime) -> str:
-    return value.astimezone(timezone.utc).isoformat()

@@ -57,7 +57,7 @@ from landmark_web.limits import (
 )
 from landmark_web.permissions import allowed, may_read_index, may_search, same_origin
 from landmark_web.responses import check_shown, html, is_shown, see_other
-from landmark_web.small_form import read_fields
+from landmark_web.small_form import read_fields, whole_number
 
 router = APIRouter(prefix="/places", dependencies=[Depends(may_read_index)])
 forms = APIRouter(prefix="/places", dependencies=[Depends(same_origin), Depends(may_search)])
@@ -185,7 +185,7 @@ def _describe(number: int, fields: ImmutableMultiDict[str, str]) -> int:
 
 def _part(number: int, fields: ImmutableMultiDict[str, str], person: str) -> int:
     place, database = _find(number), connected().database
-    asked = {_whole(value, "image") for value in fields.getlist("image")}
+    asked = {whole_number(value, "image") for value in fields.getlist("image")}
     if not asked:
         raise HTTPException(422, "Select the photographs of the second place.")
     second = photographs_of_place(database, place.id, _visible(), len(asked), among=asked)
@@ -205,7 +205,7 @@ def _part(number: int, fields: ImmutableMultiDict[str, str], person: str) -> int
 
 def _join(number: int, fields: ImmutableMultiDict[str, str], person: str) -> int:
     database, place = connected().database, _find(number)
-    other = _find(_whole(fields.get("other", ""), "other"))
+    other = _find(whole_number(fields.get("other", ""), "other"))
     if place.id == other.id:
         raise HTTPException(422, f"Place {place.id} is one; name another.")
     if place.model != other.model:
@@ -242,9 +242,3 @@ def _pictures(place: Place, paths: Collection[str]) -> list[str]:
 def _visible() -> Visible:
     settings = connected().settings
     return Visible(settings.shown_prefixes, settings.results)
-
-
-def _whole(text: str, what: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= 18):
-        raise HTTPException(422, f"{what}: a number is wanted.")
-    return int(text)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from datetime import datetime, timezone
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from urllib.parse import unquote
 
 from airflow.api_fastapi.core_api.security import GetUserDep
@@ -24,17 +23,19 @@ from landmark.storage.watches import (
     latest_watches,
     reports_of,
 )
+from landmark.watching.report import CONTACT_SHEET, JSON, TEXT
 from landmark.watching.watches import start, watched_place
 from landmark_web.connection import connected, current_model
 from landmark_web.limits import LOOKING, REPORTS_SHOWN, WATCHES_A_PAGE
 from landmark_web.permissions import allowed, may_read_index, may_search, same_origin
-from landmark_web.responses import check_shown, download, html, is_shown, picture, see_other
-from landmark_web.small_form import read_fields
+from landmark_web.responses import check_shown, download, html, is_shown, moment, picture, see_other
+from landmark_web.small_form import read_fields, whole_number
 
 router = APIRouter(prefix="/watches", dependencies=[Depends(may_read_index)])
 forms = APIRouter(prefix="/watches", dependencies=[Depends(same_origin), Depends(may_search)])
 
 Number = Annotated[int, Path(ge=1, lt=2**63)]
+REPORTS = {"txt": TEXT, "json": JSON}
 Before = Annotated[int | None, Query(ge=1, lt=2**63)]
 
 
@@ -65,7 +66,7 @@ def export_watches(before: Before = None) -> Response:
         }
         for watch, place, _, reports in listed
     ]
-    body = json.dumps({"watches": watches, "before": after}, default=_moment, ensure_ascii=False)
+    body = json.dumps({"watches": watches, "before": after}, default=moment, ensure_ascii=False)
     return Response(body, media_type="application/json")
 
 
@@ -88,7 +89,7 @@ def end(request: Request, user: GetUserDep, number: Number) -> RedirectResponse:
 @router.get("/{number}/reports/{report}/report.{kind}")
 def report_text(number: Number, report: Number, kind: Literal["txt", "json"]) -> Response:
     """A report as it lies in S3."""
-    return download(f"{_report(number, report).folder}report.{kind}", kind)
+    return download(f"{_report(number, report).folder}{REPORTS[kind]}", kind)
 
 
 @router.get("/{number}/reports/{report}/contact-sheet.jpg")
@@ -97,20 +98,16 @@ async def report_picture(
 ) -> Response:
     """The contact sheet of a report."""
     found = await LOOKING.run(user, _report, number, report)
-    return await picture(request, user, found.folder + "contact-sheet.jpg", "large")
+    return await picture(request, user, found.folder + CONTACT_SHEET, "large")
 
 
 def _begin(fields: Mapping[str, str], person: str) -> int:
     photograph = unquote(fields.get("photograph", "")) or None
-    place = fields.get("place", "")
-    if place and not (place.isascii() and place.isdigit() and len(place) <= 18):
-        raise HTTPException(422, "place: a number is wanted.")
+    place = whole_number(fields["place"], "place") if fields.get("place") else None
     if photograph is not None:
         check_shown(photograph)
     try:
-        return start(
-            connected().database, current_model(), person, photograph, int(place) if place else None
-        )
+        return start(connected().database, current_model(), person, photograph, place)
     except LandmarkError as error:
         raise HTTPException(422, f"{error}.") from None
 
@@ -151,8 +148,3 @@ def _report(number: int, report: int) -> WatchReport:
     if found is None or not found.folder.startswith(connected().settings.results):
         raise HTTPException(404, f"There is no report {report} of watch {number}.")
     return found
-
-
-def _moment(value: Any) -> str:
-    assert isinstance(value, datetime)
-    return value.astimezone(timezone.utc).isoformat()
