@@ -53,7 +53,8 @@ BATCHES_AT_ONCE = batches_at_once()
     start_date=datetime(2024, 1, 1),
     catchup=False,
     max_active_runs=1,
-    dagrun_timeout=timedelta(days=2),
+    # No limit for the run: each task has its own, and the first sweep of a large bucket by DELF
+    # itself takes days.
     default_args={
         "owner": "landmark",
         "retries": 3,
@@ -112,7 +113,7 @@ def landmark_index() -> None:
             ]
 
     @task(
-        execution_timeout=timedelta(hours=6),
+        execution_timeout=timedelta(hours=6),  # for 256 images at most: 84 s each
         max_active_tis_per_dagrun=BATCHES_AT_ONCE,
         map_index_template="{{ batch_name }}",
     )
@@ -120,15 +121,18 @@ def landmark_index() -> None:
         """Extract the features of one batch; every image is committed by itself."""
         from airflow.sdk import get_current_context
 
-        from landmark.extraction.extractor import load_extractor
+        from landmark.cluster.warm_models import IN_NO_HURRY, warm_models
         from landmark.index import extract, registry
         from landmark_airflow import landmark
         from landmark_metrics import send_batch
 
         get_current_context()["batch_name"] = f"batch {batch + 1}, {images} images"
-        with landmark() as (settings, database, s3):
+        with (
+            landmark() as (settings, database, s3),
+            warm_models(settings, IN_NO_HURRY) as load,
+        ):
             model = registry.sweep_model(database, settings, run_id)
-            extractor = load_extractor(model, threads)
+            extractor = load(model, threads)
             started = time.monotonic()
             settled = extract.extract_batch(
                 database, s3, extractor, run_id, batch, settings.coordinates

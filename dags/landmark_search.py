@@ -121,6 +121,7 @@ def landmark_search() -> None:
     @task
     def extract_query(run_id: str, params: dict[str, Any]) -> dict[str, Any]:
         """Put the queries' features into the index, and beside the results to come."""
+        from landmark.cluster.warm_models import WAITED_FOR, warm_models
         from landmark.extraction.models import read_chance
         from landmark.index import registry
         from landmark.search import asking, queries
@@ -128,7 +129,10 @@ def landmark_search() -> None:
         from landmark.search.searches import Searches
         from landmark_airflow import landmark
 
-        with landmark() as (settings, database, s3):
+        with (
+            landmark() as (settings, database, s3),
+            warm_models(settings, WAITED_FOR) as load,
+        ):
             asked = params["image_path"]
             asking.check_any(asked, settings.check_queries)
             database.migrate()
@@ -152,6 +156,7 @@ def landmark_search() -> None:
                     searches.paths,
                     params["add_to_index"],
                     settings.coordinates,
+                    load,
                 ),
             )
             return {

@@ -12,12 +12,17 @@ from typing import Any
 
 from dask.system import CPU_COUNT
 from distributed import Nanny
+from distributed.system import MEMORY_LIMIT
 
+from landmark.cluster.workers import MODEL_RESOURCE
 from stack.net import HOST
 from stack.state import State
 
 #: The rest of the memory is for Airflow, Postgres and the system.
 MEMORY_SHARE = 0.75
+#: So many hold models of TensorFlow's, where a worker's share of the memory is enough for one: DELF
+#: takes 2.2 GB beside what the worker keeps of the table.
+CARRIERS, CARRIER_BYTES = 1, 4_000_000_000
 
 
 def run_workers(scheduler: str, state: State) -> int:
@@ -42,6 +47,7 @@ async def _run(scheduler: str, state: State) -> int:
     asked = asyncio.Event()
     for signum in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(signum, asked.set)
+    carriers = CARRIERS if MEMORY_LIMIT * MEMORY_SHARE / CPU_COUNT >= CARRIER_BYTES else 0
     nannies = [
         Nanny(
             scheduler,
@@ -50,8 +56,9 @@ async def _run(scheduler: str, state: State) -> int:
             dashboard=False,
             memory_limit=MEMORY_SHARE / CPU_COUNT,
             local_directory=str(state.dask),
+            resources={MODEL_RESOURCE: 1} if number < carriers else {},
         )
-        for _ in range(CPU_COUNT)
+        for number in range(CPU_COUNT)
     ]
     stopping = asyncio.create_task(asked.wait())
     try:

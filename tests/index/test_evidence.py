@@ -169,7 +169,7 @@ def test_other_etags_of_the_same_object_change_nothing(sweep, s3, listed, read):
 
 
 def test_what_is_read_under_another_etag_than_listed_is_no_change(
-    sweep, s3, database, bundled_model, monkeypatch
+    sweep, s3, database, bundled_model
 ):
     s3[0].listed_etag = lambda key: '"listed"'
     s3[0].read_etag = lambda key: f'"read-{s3[0].objects[key].decode()}"'
@@ -177,10 +177,9 @@ def test_what_is_read_under_another_etag_than_listed_is_no_change(
     path = PREFIX + "07.jpg"
     etags, _ = find_image(database, path, bundled_model.fingerprint)
     assert read_object(s3[1], path)[1] in etags  # what its picture in a result asks for
-    monkeypatch.setattr(queries, "load_extractor", None)  # as a query it is not read again
 
-    def search() -> None:
-        asked = queries.extract_queries(database, s3[1], bundled_model, [path], add_to_index=True)
+    def search() -> None:  # as a query it is not read again
+        asked = queries.extract_queries(database, s3[1], bundled_model, [path], True, load=None)
         assert [type(found) for _, found in asked] == [LocalFeatures]
 
     search()

@@ -13,9 +13,7 @@ from landmark.storage.bucket import read_etag
 from landmark.storage.images import count_images, find_image
 
 
-def test_a_query_is_added_to_the_index_once(
-    database, s3, prefix, photograph, bundled_model, monkeypatch
-):
+def test_a_query_is_added_to_the_index_once(database, s3, prefix, photograph, bundled_model):
     path = prefix({"query.jpg": photograph(1)}) + "query.jpg"
     first = query_features(database, s3, bundled_model, path, add_to_index=True)
     assert count_images(database, bundled_model.fingerprint) == 1
@@ -23,8 +21,7 @@ def test_a_query_is_added_to_the_index_once(
     def no_model(_):
         raise AssertionError("the model is loaded for an image that is indexed")
 
-    monkeypatch.setattr("landmark.search.queries.load_extractor", no_model)
-    again = query_features(database, s3, bundled_model, path, add_to_index=True)
+    again = query_features(database, s3, bundled_model, path, add_to_index=True, load=no_model)
     assert again.to_bytes() == first.to_bytes()
 
 
@@ -56,7 +53,7 @@ def test_a_missing_or_empty_query_is_named(database, s3, prefix, bundled_model):
 
 
 def test_a_bad_query_leaves_the_others_and_the_model_is_loaded_once(
-    database, s3, prefix, photograph, bundled_model, monkeypatch
+    database, s3, prefix, photograph, bundled_model
 ):
     good = {f"{number}.jpg": photograph(number) for number in range(3)}
     base = prefix({**good, "broken.jpg": b"broken"})
@@ -67,9 +64,8 @@ def test_a_bad_query_leaves_the_others_and_the_model_is_loaded_once(
         loaded.append(model)
         return load_extractor(model)
 
-    monkeypatch.setattr("landmark.search.queries.load_extractor", load)
     paths = [base + name for name in ("0.jpg", "missing.jpg", "1.jpg", "broken.jpg", "2.jpg")]
-    found = dict(extract_queries(database, s3, bundled_model, paths, add_to_index=True))
+    found = dict(extract_queries(database, s3, bundled_model, paths, True, load=load))
     assert set(found) == set(paths) and len(loaded) == 1
     assert "there is no such object" in str(found[base + "missing.jpg"])
     assert isinstance(found[base + "broken.jpg"], UnusableImage)
@@ -80,17 +76,16 @@ def test_a_bad_query_leaves_the_others_and_the_model_is_loaded_once(
 
 
 def test_a_model_that_cannot_be_loaded_is_no_fault_of_a_query(
-    database, s3, prefix, photograph, bundled_model, monkeypatch
+    database, s3, prefix, photograph, bundled_model
 ):
     base = prefix({"1.jpg": photograph(1), "2.jpg": photograph(2)})
 
     def refuse(model):
         raise LandmarkError(f"model {model.handle}: cannot be read")
 
-    monkeypatch.setattr("landmark.search.queries.load_extractor", refuse)
     paths = [base + "1.jpg", base + "2.jpg"]
     with pytest.raises(LandmarkError, match="cannot be read"):
-        list(extract_queries(database, s3, bundled_model, paths, True))
+        list(extract_queries(database, s3, bundled_model, paths, True, load=refuse))
 
 
 def test_queries_are_named_by_path_list_and_prefix(s3, prefix):

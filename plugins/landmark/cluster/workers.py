@@ -30,6 +30,9 @@ PACKAGES = (*PROTOCOL, "numpy", "numkong", "psycopg", "threadpoolctl")
 # Dask pauses a worker at 80 % of its limit; what it computes with needs room, too.
 CACHE_SHARE = 0.25
 
+#: Of the workers that hold models (`landmark.cluster.warm_models`).
+MODEL_RESOURCE = "landmark_model"
+
 # Parameters of glibc's mallopt(3), and what to set them to, for each arena.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 KEPT_BYTES, LARGEST_KEPT_BYTES = 2**27, 2**25

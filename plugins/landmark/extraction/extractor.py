@@ -137,14 +137,12 @@ class Extractor:
     def _run(self, pixels: NDArray[np.uint8], name: str) -> RawFeatures:
         """Run the network, and tell a fault of the image from one of the model."""
         try:
-            with _computing:
-                return self.network(pixels, self.model)
-        except LandmarkError:
+            return self.network(pixels, self.model)
+        except (LandmarkError, ConnectionError):
             raise
         except Exception as error:  # of the runtime, or of the code inside somebody's model
             # A model that fails on any image would fill landmark_failures with the whole bucket.
-            with _computing:
-                self.network(np.full((256, 256, 3), 128, np.uint8), self.model)
+            self.network(np.full((256, 256, 3), 128, np.uint8), self.model)
             raise UnusableImage(f"{name}: the model refuses it ({cause_of(error)})") from error
 
 
@@ -185,17 +183,29 @@ def _load_extractor(model: ModelConfig, fingerprint: str, threads: int | None) -
             f"model {model.handle}: is {found} on {socket.gethostname()} but {fingerprint} where "
             f"the work was given out; put the same files on every machine"
         )
-    pca = load_pca(model.pca_directory) if model.pca_directory else None
-    return Extractor(model, _load_network(model, threads), pca)
+    return Extractor(model, _load_network(model, threads), pca_of(model))
+
+
+def pca_of(model: ModelConfig) -> Pca | None:
+    """The projection that belongs to a model's raw descriptors, if it has one."""
+    return load_pca(model.pca_directory) if model.pca_directory else None
 
 
 def _load_network(model: ModelConfig, threads: int | None) -> Network:
     if model.runtime == LITERT and model.directory:
-        return LiteRTNetwork(model.directory / LITERT_FILE, threads or _cores())
+        return _one_at_a_time(LiteRTNetwork(model.directory / LITERT_FILE, threads or _cores()))
     network = find_network(load_saved_model(model.handle, threads), model)
     with _computing:
         check_outputs(network, model)
-    return network
+    return _one_at_a_time(network)
+
+
+def _one_at_a_time(network: Network) -> Network:
+    def run(pixels: NDArray[np.uint8], model: ModelConfig) -> RawFeatures:
+        with _computing:
+            return network(pixels, model)
+
+    return run
 
 
 def _cores() -> int:

@@ -24,6 +24,8 @@ HUB_TIMEOUT_S = 20.0
 # A lock of a download without progress is taken over at the second look of TF-Hub; its own takes
 # 20 minutes. A download that was slow and not dead is then done twice, each in a folder of its own.
 HUB_LOCK_TIMEOUT_S = 20.0
+# Lines of an error of TensorFlow's that come before the reason.
+WHERE = ("Graph execution error", "Detected at node", "<stack traces")
 
 
 def load_saved_model(handle: str, threads: int | None) -> Any:
@@ -95,5 +97,5 @@ def cause_of(error: Exception) -> str:
         return "its host's name does not resolve; no network?"
     if isinstance(reason, TimeoutError):
         return f"no answer within {HUB_TIMEOUT_S:.0f} s"
-    lines = str(reason).strip().splitlines()
-    return lines[0][:200] if lines else type(error).__name__
+    lines = [line for line in str(reason).strip().splitlines() if not line.startswith(WHERE)]
+    return next(filter(None, lines), type(error).__name__)[:200]

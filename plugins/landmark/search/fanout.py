@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 # A Dask task costs 2-3 ms and a pair about as much, so fewer images a task waste time; more leave
 # workers idle at the end.
 IMAGES_PER_TASK = 64
+# With many queries fewer: a task goes on for about a second before a more urgent one has its turn.
+PAIRS_PER_TASK = 1024
 # For each worker; more go to whichever is free.
 FEW_TASKS = 4
 # The home of tasks that any worker may take.
@@ -47,6 +49,8 @@ class FanOut:
         # A worker gets them once, whatever the number of its tasks.
         queries = [client.submit(_itself, search.query, pure=False) for search in searches]
         self._options: dict[str, Any] = {
+            # One photograph's search does not wait for a run of a thousand.
+            "priority": -len(searches),
             "database": database_of_workers(client, table.worker_database),
             "model": table.model,
             "queries": client.submit(list, queries, pure=False),
@@ -62,6 +66,8 @@ class FanOut:
         Another worker takes a part only if it would idle.
         """
         client, options = self._client, self._options
+        images = max(1, PAIRS_PER_TASK // len(self._searches))
+        partitions = [part for whole in partitions for part in _cut(whole, images)]
         if client.cluster is not None:  # made for this task, and gone with it
             self._take_in(client.map(_rank_partition, partitions, pure=False, **options))
             return
@@ -129,6 +135,15 @@ def _partitioned(ids: list[int], workers: int) -> list[Partition]:
     tasks = max(-(-len(ids) // IMAGES_PER_TASK), workers)
     slices = iter(ids)
     return [Partition([*islice(slices, size)], size) for size in shares(len(ids), tasks)]
+
+
+def _cut(partition: Partition, images: int) -> Iterator[Partition]:
+    """Its rows in ranges of about so many; by their block workers know them as before."""
+    parts = -(-partition.images // images)
+    ids = partition.ids
+    for size in shares(len(ids), parts):
+        yield Partition(ids[:size], -(-partition.images // parts), partition.block)
+        ids = ids[size:]
 
 
 def _itself(query: Query) -> Query:

@@ -137,6 +137,7 @@ def extract_queries(
     paths: Sequence[str],
     add_to_index: bool,
     coordinates: bool = True,
+    load: Callable[[ModelConfig], Extractor] = load_extractor,
 ) -> Iterator[tuple[str, LocalFeatures | LandmarkError]]:
     """The features of query images, or why there are none; in any order.
 
@@ -147,6 +148,8 @@ def extract_queries(
     ----------
     coordinates : bool
         Add to the index also where photographs say that they were taken.
+    load : callable
+        Gives the model.
 
     Yields
     ------
@@ -160,7 +163,8 @@ def extract_queries(
         If the model cannot be used.
     """
     progress = Progress(len(paths), "photographs read")
-    for path, found in _query_features(database, client, model, paths, add_to_index, coordinates):
+    features = _query_features(database, client, model, paths, add_to_index, coordinates, load)
+    for path, found in features:
         progress.add()
         if isinstance(found, LocalFeatures) and not len(found):
             found = UnusableImage(
@@ -181,6 +185,7 @@ def _query_features(
     paths: Sequence[str],
     add_to_index: bool,
     coordinates: bool,
+    load: Callable[[ModelConfig], Extractor],
 ) -> Iterator[tuple[str, LocalFeatures | LandmarkError]]:
     new = []
     for path in paths:
@@ -199,7 +204,7 @@ def _query_features(
             new.append(S3Object(path, etag, 0))
     if not new:
         return
-    reader = ImageReader(client, _load_for_search(model))
+    reader = ImageReader(client, _load_for_search(load, model))
     aggregation = current_aggregation(database, model.fingerprint) if add_to_index else None
 
     def read(entry: S3Object) -> tuple[str, LocalFeatures | LandmarkError | BodyFault]:
@@ -229,9 +234,9 @@ def _query_features(
         yield path, LandmarkError(str(fault))
 
 
-def _load_for_search(model: ModelConfig) -> Extractor:
+def _load_for_search(load: Callable[[ModelConfig], Extractor], model: ModelConfig) -> Extractor:
     try:
-        return load_extractor(model)
+        return load(model)
     except LandmarkError as error:
         raise LandmarkError(
             f"{error}; or let searches use another model: `{COMMAND} use MODEL`"
