@@ -176,7 +176,9 @@ def test_the_two_dags_are_there(dags):
 def test_every_dag_has_documentation_tags_and_limits(dags):
     for dag in dags.values():
         assert len(dag.doc_md) > 200 and "landmark" in dag.tags
-        assert dag.catchup is False and dag.dagrun_timeout is not None
+        assert dag.catchup is False
+        # A sweep takes as long as there are images; its tasks have limits.
+        assert (dag.dagrun_timeout is None) == (dag.dag_id == "landmark_index")
 
 
 def test_every_task_has_owner_documentation_retries_and_a_timeout(dags):
