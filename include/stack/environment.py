@@ -128,7 +128,10 @@ def landmark_variables(addresses: Addresses) -> dict[str, str]:
             }
         ),
     }
-    return {name: os.environ.get(name) or value for name, value in variables.items()}
+    found = {name: os.environ.get(name) or value for name, value in variables.items()}
+    if "://" not in found["LANDMARK_MODEL"]:  # the parts run elsewhere
+        found["LANDMARK_MODEL"] = os.path.abspath(found["LANDMARK_MODEL"])
+    return found
 
 
 def _batches_at_once() -> int:
@@ -174,8 +177,8 @@ def airflow_variables(addresses: Addresses) -> dict[str, str]:
         "AIRFLOW__API__BASE_URL": addresses.ui,
         "AIRFLOW__API__SECRET_KEY": state.secret("airflow api"),
         "AIRFLOW__API_AUTH__JWT_SECRET": state.secret("airflow jwt"),
-        # Each look for work costs 8 ms here and as much in Postgres.
-        "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "1",
+        # Each look for work costs 8 ms here and as much in Postgres; what is new wakes it sooner.
+        "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "3",
         # Until tasks whose process or whose scheduler was killed are tried again; 300 by default.
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "120",
         "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "60",

@@ -22,7 +22,7 @@ def become_scheduler() -> NoReturn:
     """
     end_processes(left_workers())
     # It would listen on every interface; the UI reads the log files itself.
-    command = [sys.executable, "-m", "airflow", "scheduler", "--skip-serve-logs"]
+    command = [sys.executable, "-m", "stack.waking", "scheduler", "--skip-serve-logs"]
     os.execv(command[0], command)  # noqa: S606
 
 

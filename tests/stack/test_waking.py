@@ -1,0 +1,112 @@
+"""The scheduler's naps end when there is work, and only then."""
+
+from __future__ import annotations
+
+import threading
+import time
+from multiprocessing import SimpleQueue
+from types import SimpleNamespace
+
+import psycopg
+import pytest
+from airflow.executors.local_executor import LocalExecutor
+from airflow.jobs.scheduler_job_runner import SchedulerJobRunner
+
+from stack import waking
+from stack.waking import Clock, Nap
+
+LONG_S = 60
+
+
+@pytest.fixture(scope="module")
+def airflow_database(postgres) -> str:
+    """A database with the sequence that numbers Airflow's runs."""
+    dsn = postgres.create_database("test_waking")
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("CREATE SEQUENCE dag_run_id_seq")
+        connection.execute("SELECT nextval('dag_run_id_seq')")
+    return dsn
+
+
+@pytest.fixture
+def glances(monkeypatch) -> threading.Semaphore:
+    """Counts the glances of naps; they follow each other at once."""
+    seen = threading.Semaphore(0)
+    sleep = time.sleep
+
+    def glance(seconds: float) -> None:
+        seen.release()
+        sleep(0.001)
+
+    monkeypatch.setattr(waking, "time", SimpleNamespace(sleep=glance, monotonic=time.monotonic))
+    return seen
+
+
+def sleeping(nap: Nap, seconds: float = LONG_S) -> threading.Thread:
+    thread = threading.Thread(target=Clock(nap).sleep, args=(seconds,), daemon=True)
+    thread.start()
+    return thread
+
+
+def test_a_new_run_ends_the_nap(airflow_database, glances):
+    thread = sleeping(Nap(airflow_database, []))
+    for _ in range(5):
+        assert glances.acquire(timeout=30)
+    assert thread.is_alive()
+    with psycopg.connect(airflow_database, autocommit=True) as connection:
+        connection.execute("SELECT nextval('dag_run_id_seq')")
+    thread.join(30)
+    assert not thread.is_alive()
+
+
+def test_what_came_before_the_nap_is_not_forgotten(airflow_database, glances):
+    nap = Nap(airflow_database, [])
+    nap.sleep(0.01)
+    with psycopg.connect(airflow_database, autocommit=True) as connection:
+        connection.execute("SELECT nextval('dag_run_id_seq')")
+    thread = sleeping(nap)
+    thread.join(30)
+    assert not thread.is_alive()
+
+
+def test_a_task_that_has_ended_ends_the_nap(airflow_database, glances):
+    executor = SimpleNamespace(result_queue=SimpleQueue())
+    thread = sleeping(Nap(airflow_database, [executor]))
+    for _ in range(5):
+        assert glances.acquire(timeout=30)
+    assert thread.is_alive()
+    executor.result_queue.put("ended")
+    thread.join(30)
+    assert not thread.is_alive()
+
+
+def test_a_database_that_is_away_is_no_work_and_no_fault(airflow_database, glances):
+    nap = Nap(airflow_database, [])
+    nap.sleep(0.01)
+    with psycopg.connect(airflow_database, autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+    thread = sleeping(nap)
+    for _ in range(5):
+        assert glances.acquire(timeout=30)
+    assert thread.is_alive()
+    with psycopg.connect(airflow_database, autocommit=True) as connection:
+        connection.execute("SELECT nextval('dag_run_id_seq')")
+    thread.join(30)
+    assert not thread.is_alive()
+
+
+def test_a_nap_is_no_longer_than_asked(airflow_database):
+    started = time.monotonic()
+    Nap(airflow_database, []).sleep(0.05)
+    Nap("host=127.0.0.1 port=1 connect_timeout=1", []).sleep(0.05)
+    Nap(airflow_database, []).sleep(0)
+    assert time.monotonic() - started < 30
+
+
+def test_airflow_sleeps_and_ends_tasks_as_is_thought_here():
+    assert {"time", "sleep"} <= set(SchedulerJobRunner._run_scheduler_loop.__code__.co_names)
+    assert "result_queue" in LocalExecutor.__annotations__
+    assert Clock(Nap("", [])).monotonic is time.monotonic
