@@ -3,7 +3,7 @@
 Airflow's own sleeps for a fixed time whenever it has found nothing to do. Short, that costs a look
 at many tables several times a second for nothing; long, each search waits for it, twice. Here the
 sleep is long, and ends as soon as somebody has triggered a run or a task has ended: each is known
-by a glance at one number.
+by a glance at a number or two.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ import psycopg
 
 #: Between two glances.
 GLANCE_S = 0.1
-#: Counts up with each run.
-NEWEST_RUN = "SELECT last_value FROM dag_run_id_seq"
+#: The newest run, and how many wait to begin, which are also those that somebody has cleared; by
+#: indexes of Airflow's. Its sequence of ids would tell of a run before others can see it.
+RUNS = "SELECT max(id), (SELECT count(*) FROM dag_run WHERE state = 'queued') FROM dag_run"
 
 
 class Nap:
@@ -35,7 +36,7 @@ class Nap:
     def __init__(self, conninfo: str, executors: Sequence[Any]) -> None:
         self._conninfo, self._executors = conninfo, executors
         self._connection: psycopg.Connection[Any] | None = None
-        self._newest: int | None = None
+        self._runs: tuple[Any, ...] | None = None
 
     def sleep(self, seconds: float) -> None:
         """Sleep so long, or until there is a new run, or a task has ended."""
@@ -46,19 +47,18 @@ class Nap:
     def _has_work(self) -> bool:
         if any(not executor.result_queue.empty() for executor in self._executors):
             return True
-        newest, self._newest = self._newest, self._look()
-        return newest is not None and self._newest is not None and newest != self._newest
+        before, self._runs = self._runs, self._look()
+        return None not in (before, self._runs) and before != self._runs
 
-    def _look(self) -> int | None:
-        """The newest run; None while the database is away, which Airflow will tell of."""
+    def _look(self) -> tuple[Any, ...] | None:
+        """None while the database is away, which Airflow will tell of."""
         try:
             if self._connection is None:
                 self._connection = psycopg.connect(self._conninfo, autocommit=True)
-            row = self._connection.execute(NEWEST_RUN).fetchone()
+            return self._connection.execute(RUNS).fetchone()
         except psycopg.Error:
             self._connection = None
             return None
-        return row[0] if row else None
 
 
 class Clock:

@@ -20,11 +20,10 @@ LONG_S = 60
 
 @pytest.fixture(scope="module")
 def airflow_database(postgres) -> str:
-    """A database with the sequence that numbers Airflow's runs."""
+    """A database with what a nap looks at of Airflow's."""
     dsn = postgres.create_database("test_waking")
     with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute("CREATE SEQUENCE dag_run_id_seq")
-        connection.execute("SELECT nextval('dag_run_id_seq')")
+        connection.execute("CREATE TABLE dag_run (id serial PRIMARY KEY, state text)")
     return dsn
 
 
@@ -54,7 +53,30 @@ def test_a_new_run_ends_the_nap(airflow_database, glances):
         assert glances.acquire(timeout=30)
     assert thread.is_alive()
     with psycopg.connect(airflow_database, autocommit=True) as connection:
-        connection.execute("SELECT nextval('dag_run_id_seq')")
+        connection.execute("INSERT INTO dag_run (state) VALUES ('queued')")
+    thread.join(30)
+    assert not thread.is_alive()
+
+
+def test_a_run_that_is_cleared_ends_the_nap(airflow_database, glances):
+    with psycopg.connect(airflow_database, autocommit=True) as connection:
+        connection.execute("INSERT INTO dag_run (state) VALUES ('failed')")
+        thread = sleeping(Nap(airflow_database, []))
+        for _ in range(5):
+            assert glances.acquire(timeout=30)
+        connection.execute("UPDATE dag_run SET state = 'queued' WHERE state = 'failed'")
+    thread.join(30)
+    assert not thread.is_alive()
+
+
+def test_a_run_is_told_of_when_it_can_be_seen(airflow_database, glances):
+    """A look for work that comes sooner finds none, and the next would be long after."""
+    thread = sleeping(Nap(airflow_database, []))
+    with psycopg.connect(airflow_database) as connection:
+        connection.execute("INSERT INTO dag_run (state) VALUES ('queued')")
+        for _ in range(5):
+            assert glances.acquire(timeout=30)
+        assert thread.is_alive()
     thread.join(30)
     assert not thread.is_alive()
 
@@ -63,7 +85,7 @@ def test_what_came_before_the_nap_is_not_forgotten(airflow_database, glances):
     nap = Nap(airflow_database, [])
     nap.sleep(0.01)
     with psycopg.connect(airflow_database, autocommit=True) as connection:
-        connection.execute("SELECT nextval('dag_run_id_seq')")
+        connection.execute("INSERT INTO dag_run (state) VALUES ('queued')")
     thread = sleeping(nap)
     thread.join(30)
     assert not thread.is_alive()
@@ -93,7 +115,7 @@ def test_a_database_that_is_away_is_no_work_and_no_fault(airflow_database, glanc
         assert glances.acquire(timeout=30)
     assert thread.is_alive()
     with psycopg.connect(airflow_database, autocommit=True) as connection:
-        connection.execute("SELECT nextval('dag_run_id_seq')")
+        connection.execute("INSERT INTO dag_run (state) VALUES ('queued')")
     thread.join(30)
     assert not thread.is_alive()
 
