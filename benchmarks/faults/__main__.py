@@ -4,7 +4,8 @@
     python -m benchmarks.faults --list
 
 CASE is a part of a case's name, such as ``index`` or ``Postgres``; all cases take an hour or so.
-"Disk full" needs root, as it mounts a small file system.
+"Disk full" needs root, as it mounts a small file system. LANDMARK_MODEL names the model, else it is
+the bundled one; a model of TensorFlow's is what a worker holds.
 """
 
 from __future__ import annotations

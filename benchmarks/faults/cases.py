@@ -16,6 +16,7 @@ import psycopg
 
 from benchmarks.faults.bench import SEARCHED, Bench, wait_until
 from benchmarks.faults.proxy import Fault
+from landmark.cluster.warm_models import carriers_of
 from stack.s3 import BUCKET
 
 #: An index run is in its middle when so many images are committed.
@@ -85,6 +86,14 @@ def kill_task_and_supervisor(bench: Bench, run: Run) -> AbstractContextManager[N
 def kill_dask_worker(bench: Bench, run: Run) -> AbstractContextManager[None]:
     with bench.dask() as client:
         os.kill(min(client.run(os.getpid).values()), signal.SIGKILL)
+    return nullcontext()
+
+
+def kill_carrier(bench: Bench, run: Run) -> AbstractContextManager[None]:
+    """A worker that holds models: all that extract, where the model is TensorFlow's."""
+    with bench.dask() as client:
+        pids = client.run(os.getpid, workers=carriers_of(client))
+        os.kill(next(iter(pids.values())), signal.SIGKILL)
     return nullcontext()
 
 
@@ -171,8 +180,9 @@ EVERYWHERE: dict[str, Cause] = {
     "Landmark's database closed for 30 s": close_database,
     "S3 answers 503 to all for 30 s": answer(Fault(status=503), 30),
 }
-# Indexing does without Dask.
+# Indexing does without Dask, but with a model of TensorFlow's.
 ONCE = {
+    "index: worker that holds models killed": Case("index", kill_carrier),
     "index: Dask worker and scheduler killed": Case("index", kill_dask),
     "search: Dask worker killed": Case("search", kill_dask_worker),
     "search: Dask scheduler killed": Case("search", kill_part("dask-scheduler")),
