@@ -88,6 +88,8 @@ def search_note(asked: str | list[str], outcome: dict[str, Any]) -> str:
     paths = entries(asked)
     query = paths[0] if paths else ""
     answer = outcome.get("rank_matches")
+    if answer is None and "cancelled" in outcome:
+        return f"**cancelled** by {_code(outcome['cancelled']['user'])}: {_code(query)}."
     if answer is None:
         more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
         return f"**failed**: {_code(query)}{more}; {_reason(outcome)}."
@@ -139,7 +141,8 @@ def _code(path: str) -> str:
 
 
 def _outcomes(dag_run: DagRun) -> dict[str, Any]:
-    """What the tasks that sum up a run have returned, by name; the `reason` if one failed.
+    """What the tasks that sum up a run have returned, by name; the `reason` if one failed; who has
+    `cancelled` it.
 
     What has not the form that our tasks give it is a reason, too.
     """
@@ -147,18 +150,22 @@ def _outcomes(dag_run: DagRun) -> dict[str, Any]:
     from sqlalchemy import select
     from sqlalchemy.orm import object_session
 
-    from landmark_web.told import sound
+    from landmark_web.told import CANCELLED, sound
 
     session = object_session(dag_run)
     query = select(XComModel).where(
         XComModel.dag_id == dag_run.dag_id,
         XComModel.run_id == dag_run.run_id,
-        (XComModel.key == "reason") | XComModel.task_id.in_(["rank_matches", "summarise"]),
-        XComModel.key.in_(["reason", "return_value"]),
+        XComModel.key.in_(["reason", CANCELLED[1]])
+        | XComModel.task_id.in_(["rank_matches", "summarise"]),
+        XComModel.key.in_(["reason", "return_value", CANCELLED[1]]),
     )
     found = session.scalars(query) if session is not None else ()
     told, damage = sound({(xcom.task_id, xcom.key): _value(xcom) for xcom in found})
+    cancelled = told.pop(CANCELLED, None)
     outcome = {"reason" if key == "reason" else task: value for (task, key), value in told.items()}
+    if cancelled and cancelled["clear_number"] == dag_run.clear_number:
+        outcome["cancelled"] = cancelled
     return outcome | ({"reason": damage} if damage else {})
 
 

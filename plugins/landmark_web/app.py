@@ -25,6 +25,7 @@ from landmark_web.pages import (
     selection,
     static,
     uploads,
+    waiting,
     watches,
 )
 from landmark_web.responses import message
@@ -46,6 +47,8 @@ app.include_router(searches.router)
 app.include_router(uploads.forms)
 app.include_router(selection.forms)
 app.include_router(selection.router)
+app.include_router(waiting.forms)
+app.include_router(waiting.router)
 app.include_router(result.router)
 app.include_router(corrections.forms)
 app.include_router(corrections.router)

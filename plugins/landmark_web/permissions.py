@@ -21,6 +21,7 @@ Right = Callable[[Request, Any], None]
 
 may_read_searches: Right = requires_access_dag("GET", DagAccessEntity.RUN, SEARCH)
 may_search: Right = requires_access_dag("POST", DagAccessEntity.RUN, SEARCH)
+may_cancel: Right = requires_access_dag("PUT", DagAccessEntity.RUN, SEARCH)
 may_read_index: Right = requires_access_dag("GET", DagAccessEntity.RUN, INDEX)
 may_index: Right = requires_access_dag("POST", DagAccessEntity.RUN, INDEX)
 #: Of the DAG that the address names.

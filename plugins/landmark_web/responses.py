@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from typing import Any
+from urllib.parse import urlsplit
 from weakref import WeakValueDictionary
 
 from anyio import CapacityLimiter, to_thread
@@ -36,10 +37,21 @@ def message(
     status_code: int = 200,
     headers: Mapping[str, str] | None = None,
 ) -> HTMLResponse:
-    """A page that says no more than this; with the way to the login for who is nobody yet."""
-    known = status_code != 401
-    text = render(request, "error.html", title=title, detail=detail, known=known)
+    """A page that says no more than this; who is nobody yet is led to the login, and back here."""
+    back = _back_to(request) if status_code == 401 else None
+    text = render(request, "error.html", title=title, detail=detail, back=back)
     return HTMLResponse(_encoded(text), status_code, headers)
+
+
+def _back_to(request: Request) -> str:
+    """Where a reader was: this address, or that of the page with the form that was sent."""
+    if request.method in ("GET", "HEAD"):
+        here = request.scope.get("raw_path", b"").decode("ascii", "replace") or request.url.path
+        return here + (f"?{request.url.query}" if request.url.query else "")
+    page = urlsplit(request.headers.get("referer", ""))
+    if page.netloc == request.headers.get("host") and page.path.startswith("/"):
+        return page.path + (f"?{page.query}" if page.query else "")
+    return address(request)
 
 
 def see_other(

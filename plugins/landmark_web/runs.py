@@ -9,8 +9,11 @@ from datetime import datetime
 from functools import cache
 from typing import Any, cast
 
-from airflow.api_fastapi.core_api.datamodels.dag_run import TriggerDAGRunPostBody
-from airflow.api_fastapi.core_api.routes.public.dag_run import trigger_dag_run
+from airflow.api_fastapi.core_api.datamodels.dag_run import (
+    DAGRunPatchBody,
+    TriggerDAGRunPostBody,
+)
+from airflow.api_fastapi.core_api.routes.public.dag_run import patch_dag_run, trigger_dag_run
 from airflow.models.dagbag import DBDagBag
 from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
@@ -23,7 +26,7 @@ from sqlalchemy.orm import Session
 from landmark.errors import LandmarkError
 from landmark.matching.ranking import OUTCOMES
 from landmark.search.asking import entries, is_one
-from landmark_web.told import sound
+from landmark_web.told import CANCELLED, sound
 
 logger = logging.getLogger(__name__)
 
@@ -117,6 +120,13 @@ class Run:
         )
 
     @property
+    def cancelled_by(self) -> str | None:
+        """Who has cancelled it on our pages; nobody of one that was cleared since."""
+        told = self.told.get(CANCELLED)
+        is_so = told and self.state == "failed" and str(told["clear_number"]) == self.version
+        return told["user"] if is_so else None
+
+    @property
     def is_over(self) -> bool:
         """Whether nothing will change any more."""
         return self.state in ENDED
@@ -186,6 +196,30 @@ def trigger(request: Request, user: Any, dag_id: str, conf: dict[str, Any]) -> s
         raise LandmarkError(str(error.detail).splitlines()[0]) from None
 
 
+def cancel(user: Any, dag_id: str, run_id: str) -> bool:
+    """End a run that is not over, and note who wanted it; False if it is over.
+
+    What runs of it is stopped, as by Airflow's own button that marks a run as failed.
+    """
+    with create_session(scoped=False) as session:
+        # Locked, or one that succeeds meanwhile would be marked as failed.
+        run = session.scalar(
+            select(DagRun)
+            .where(DagRun.dag_id == dag_id, DagRun.run_id == run_id)
+            .with_for_update(of=DagRun)
+        )
+        if run is None:
+            raise HTTPException(404, f"{dag_id} has no run {run_id}.")
+        if run.state in ENDED:
+            return False
+        task_id, key = CANCELLED
+        value = {"user": user.get_name(), "clear_number": run.clear_number}
+        XComModel.set(key, value, dag_id=dag_id, task_id=task_id, run_id=run_id, session=session)
+        body = DAGRunPatchBody.model_validate({"state": "failed"})
+        patch_dag_run(dag_id, run_id, body, session, _dags(), user, update_mask=None)
+    return True
+
+
 @cache
 def _dags() -> DBDagBag:
     return DBDagBag()
@@ -199,7 +233,7 @@ def _told(
         select(XComModel).where(
             XComModel.dag_id == dag_id,
             XComModel.run_id.in_(run_ids),
-            (XComModel.key == "reason")
+            XComModel.key.in_(["reason", CANCELLED[1]])
             | (XComModel.task_id.in_(STEPS) & XComModel.key.in_(["return_value", "progress"])),
         )
     )

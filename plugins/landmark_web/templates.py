@@ -93,6 +93,6 @@ _environment.filters.update(
     when=_when,
     duration=_duration,
     growth_points=_growth_points,
-    number=lambda value: f"{value:,}",
+    number=lambda value: f"{round(value):,}",
     verdict=word_of,
 )

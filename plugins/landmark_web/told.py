@@ -61,6 +61,13 @@ class Progress(TypedDict):
     rate: Figure
 
 
+class Cancelled(TypedDict):
+    """Of our pages: who has cancelled a run, and how often it had been cleared by then."""
+
+    user: str
+    clear_number: NonNegativeInt
+
+
 class Summary(TypedDict):
     """Of `summarise`: what a sweep did."""
 
@@ -73,10 +80,13 @@ class Summary(TypedDict):
     seconds: Figure
 
 
+#: Beside what the first task tells: Airflow forgets it when that begins anew.
+CANCELLED = ("extract_query", "cancelled")
 FORMS: dict[tuple[str, str], TypeAdapter[Any]] = {
     ("extract_query", "return_value"): TypeAdapter(Folder),
     ("rank_matches", "return_value"): TypeAdapter(Annotated[Answer, AfterValidator(_whole)]),
     ("rank_matches", "progress"): TypeAdapter(Progress),
+    CANCELLED: TypeAdapter(Cancelled),
     ("summarise", "return_value"): TypeAdapter(Summary),
 }
 REASON: TypeAdapter[str] = TypeAdapter(str)

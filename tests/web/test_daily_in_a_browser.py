@@ -118,7 +118,7 @@ def test_selected_photographs_are_downloaded_and_one_that_is_gone_says_so(page, 
     download.value.save_as(tmp_path / "photographs.zip")
     with zipfile.ZipFile(tmp_path / "photographs.zip") as archive:
         assert archive.namelist() == ["002 b.jpg"]
-    page.get_by_label("All of this page").check()
+    page.get_by_label("All that are shown").check()
     with page.expect_download() as download:
         page.get_by_role("button", name="Their paths").click()
     download.value.save_as(tmp_path / "paths.txt")

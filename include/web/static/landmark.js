@@ -11,74 +11,17 @@ function followTheme() {
 followTheme();
 addEventListener("storage", followTheme);
 
-// While something runs: fetch the page again and put in what has changed.
-function poll() {
-  const live = document.getElementById("live");
-  if (!live?.dataset.poll) return;
-  setTimeout(async () => {
-    try {
-      const answer = await fetch(location.href, { credentials: "same-origin" });
-      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-      const fresh = page.getElementById("live");
-      if (answer.ok && fresh && fresh.outerHTML !== live.outerHTML) {
-        for (const { name, value } of live.querySelectorAll("input:checked")) {
-          const box = fresh.querySelector(`input[name="${name}"][value="${value}"]`);
-          if (box) box.checked = true; // what is selected stays so
-        }
-        live.replaceWith(fresh);
-      }
-    } catch { /* the server restarts: ask again */ }
-    poll();
-  }, 1000 * live.dataset.poll);
-}
-
-function zoom() {
-  const frame = document.querySelector(".zoom");
-  const picture = frame?.querySelector("img");
-  if (!picture) return;
-  let factor = 1;
-  const set = (wanted, x = frame.clientWidth / 2, y = frame.clientHeight / 2) => {
-    const before = factor;
-    factor = Math.min(8, Math.max(1, wanted));
-    picture.style.width = `${100 * factor}%`;
-    frame.scrollLeft = (frame.scrollLeft + x) * factor / before - x;
-    frame.scrollTop = (frame.scrollTop + y) * factor / before - y;
-    frame.classList.toggle("enlarged", factor > 1);
-  };
-  const buttons = document.querySelector(".zoom-buttons");
-  buttons.hidden = false;
-  buttons.addEventListener("click", (event) => {
-    const how = event.target.closest("button")?.dataset.zoom;
-    if (how) set(how === "0" ? 1 : factor * (how === "+" ? 1.5 : 1 / 1.5));
-  });
-  frame.addEventListener("wheel", (event) => {
-    if (!event.ctrlKey) return;
-    event.preventDefault();
-    const box = frame.getBoundingClientRect();
-    set(factor * Math.exp(-event.deltaY / 300), event.clientX - box.left, event.clientY - box.top);
-  }, { passive: false });
-  frame.addEventListener("pointermove", (event) => {
-    if (event.pointerType !== "mouse" || event.buttons !== 1) return;
-    frame.scrollLeft -= event.movementX;
-    frame.scrollTop -= event.movementY;
-  });
-  picture.draggable = false;
-  addEventListener("keydown", (event) => {
-    if (event.altKey || event.ctrlKey || event.metaKey) return;
-    if (event.key === "+" || event.key === "-") set(factor * (event.key === "+" ? 1.5 : 1 / 1.5));
-    if (factor > 1 && document.activeElement === frame) return; // there the arrows scroll
-    const way = { ArrowLeft: "prev", ArrowRight: "next" }[event.key];
-    document.querySelector(`a[rel=${way}]`)?.click();
-  });
-}
-
 // Airflow shows these pages in a frame that may not open others; its own page may.
 addEventListener("click", (event) => {
   const anchor = event.target.closest?.("a[data-airflow]");
   if (!anchor || window.parent === window) return;
   event.preventDefault();
   const outside = window.parent.document.createElement("a");
-  outside.href = anchor.href;
+  const there = new URL(anchor.href);
+  if (there.searchParams.has("next")) { // after the login: here, Airflow's page around it too
+    there.searchParams.set("next", window.parent.location.pathname + window.parent.location.search);
+  }
+  outside.href = there;
   outside.click();
 });
 
@@ -90,10 +33,12 @@ addEventListener("change", ({ target }) => {
   target.reportValidity();
 });
 
-// One box ticks all others of a name; without a script there is none.
+// One box ticks all others of a name that are not folded away; without a script there is none.
 addEventListener("change", ({ target }) => {
   if (!target.dataset?.all) return;
-  for (const box of document.getElementsByName(target.dataset.all)) box.checked = target.checked;
+  for (const box of document.getElementsByName(target.dataset.all)) {
+    if (!target.checked || !box.closest("details:not([open])")) box.checked = target.checked;
+  }
 });
 
 // Enter makes a line, as in any field of several; Ctrl and Enter, on a Mac Cmd, searches.
@@ -116,5 +61,3 @@ addEventListener("error", async ({ target }) => {
   words.textContent = "This photograph is gone: it was deleted, or moved, since.";
   target.replaceWith(words);
 }, true);
-
-addEventListener("DOMContentLoaded", () => { poll(); zoom(); });

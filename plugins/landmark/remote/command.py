@@ -39,6 +39,8 @@ STEPS = {
     "extract_query": "looking at the photographs",
     "rank_matches": "comparing them with the index",
 }
+#: The task and key beside which the pages say who has cancelled a run.
+CANCELLED = ("extract_query", "cancelled")
 #: Of Airflow's states, those of a run or a task that nothing changes any more.
 LOST = ("failed", "upstream_failed")
 
@@ -224,7 +226,10 @@ def _progress(airflow: Airflow, run_id: str, tasks: dict[str, str | None]) -> st
 
 
 def _why(airflow: Airflow, run_id: str, tasks: dict[str, str | None]) -> str:
-    """Why a run has failed, where that is something that a user can mend."""
+    """Why a run has failed, where that is something that a user can mend; or who cancelled it."""
+    cancelled = airflow.told(run_id, *CANCELLED)
+    if isinstance(cancelled, dict) and isinstance(cancelled.get("user"), str):
+        return f"the search was cancelled by {in_one_line(cancelled['user'])}"
     for task in sorted(task for task, state in tasks.items() if state in LOST):
         reason = airflow.told(run_id, task, "reason")
         if isinstance(reason, str):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
@@ -16,6 +16,7 @@ from landmark.matching.ranking import FAILED
 from landmark.search.result import CONTACT_SHEET, JSON, PICTURE, TEXT
 from landmark.search.searches import OVERVIEW_JSON, OVERVIEW_TEXT, Search
 from landmark.storage.bucket import ObjectMissing, read_etag
+from landmark.storage.corrections import Correction
 from landmark.storage.edges import versions_of
 from landmark.storage.watches import find_watch
 from landmark_web import responses
@@ -40,7 +41,14 @@ from landmark_web.limits import (
     Page,
     pages_of,
 )
-from landmark_web.permissions import allowed, may_read_index, may_read_searches, may_search
+from landmark_web.order import Ranked, groups_of, in_order
+from landmark_web.permissions import (
+    allowed,
+    may_cancel,
+    may_read_index,
+    may_read_searches,
+    may_search,
+)
 from landmark_web.responses import html, see_other
 from landmark_web.runs import SEARCH, STEPS, Run, find_run
 from landmark_web.thumbnails import thumbnail
@@ -153,6 +161,8 @@ async def contact_sheet(request: Request, user: GetUserDep, one: OneSearch) -> R
 def show_pair(request: Request, user: GetUserDep, one: OneSearch, rank: int) -> HTMLResponse:
     """The query beside one match, or the chain that leads there, the inliers drawn."""
     match = match_of(one, rank)
+    order = [ranked.rank for ranked in in_order(result_of(one).matches)]
+    place = order.index(rank)
     return html(
         request,
         "pair.html",
@@ -161,7 +171,10 @@ def show_pair(request: Request, user: GetUserDep, one: OneSearch, rank: int) -> 
         where=one.where,
         rank=rank,
         match=match,
-        ranked=len(result_of(one).matches),
+        ranked=len(order),
+        page=place // RESULTS_A_PAGE + 1,
+        before=order[place - 1] if place else None,
+        after=order[place + 1] if place + 1 < len(order) else None,
         gone=_gone(one.search.query, match.image_path, *(step.image_path for step in match.via)),
         said=words_on(photographs_of(one.search.query, [match])),
         allowed=allowed(request, user, may_search),
@@ -230,12 +243,13 @@ def _run_page(request: Request, user: Any, run: Run, page: int, query: int | Non
     else:
         return _several(request, run, searches_of(run).searches, page)
     result = result_of(one) if one and run.answer and one.search.outcome != FAILED else None
-    pages = pages_of(len(result.matches) if result else 0, RESULTS_A_PAGE)
+    ranked = in_order(result.matches) if result else []
+    pages = pages_of(len(ranked), RESULTS_A_PAGE)
     if page > pages:
         where = one.where if one else {}
         return see_other(request, "searches", run.run_id, page=pages, **where)
     first = (page - 1) * RESULTS_A_PAGE
-    shown = result.matches[first : first + RESULTS_A_PAGE] if result else []
+    shown = ranked[first : first + RESULTS_A_PAGE]
     return html(
         request,
         "search.html",
@@ -245,16 +259,20 @@ def _run_page(request: Request, user: Any, run: Run, page: int, query: int | Non
         where=one.where if one else {},
         steps=STEPS,
         result=result,
-        first=first,
-        shown=shown,
-        said=words_on(photographs_of(one.search.query, shown)) if one and shown else None,
+        groups=groups_of(shown),
+        said=_said(one.search.query, shown) if one and shown else None,
         allowed=allowed(request, user, may_search),
+        may_cancel=allowed(request, user, may_cancel),
         places=allowed(request, user, may_read_index),
         watched=find_watch(connected().database, photograph=result.query) if result else None,
         is_indexed=bool(result and versions_of(connected().database, result.model, [result.query])),
         page=page,
         pages=pages,
     )
+
+
+def _said(query: str, shown: Sequence[Ranked]) -> Callable[[str, str], Correction | None]:
+    return words_on(photographs_of(query, [one.match for one in shown]))
 
 
 def _several(request: Request, run: Run, searches: Sequence[Search], page: int) -> Response:
