@@ -18,6 +18,7 @@ from landmark.storage.bucket import ObjectMissing
 from landmark_web.pages import (
     corrections,
     index,
+    looking,
     places,
     result,
     run_tab,
@@ -50,6 +51,8 @@ app.include_router(selection.router)
 app.include_router(waiting.forms)
 app.include_router(waiting.router)
 app.include_router(result.router)
+for _router in looking.routers:
+    app.include_router(_router)
 app.include_router(corrections.forms)
 app.include_router(corrections.router)
 app.include_router(places.forms)

@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import lru_cache, partial, wraps
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 from weakref import WeakValueDictionary
 
 from anyio import CapacityLimiter, to_thread
@@ -68,7 +68,8 @@ SENDING = Slots(4, of_one_user=1)
 LOOKING = Slots(8, of_one_user=6)
 
 # Pictures.
-SIDES_PX = {"small": 400, "large": 1600}
+SIDES_PX = {"small": 400, "large": 1600, "full": 8192}
+Size = Literal["small", "large", "full"]
 PAIR_SIDE_PX, PAIR_HEIGHT_PX = 2048, 1000
 
 # Entries of a page, and its number in an address: beyond the last page it leads back to that.

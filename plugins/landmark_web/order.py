@@ -7,6 +7,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 from landmark.matching.ranking import Match, word_of
+from landmark_web.limits import RESULTS_A_PAGE
 
 #: What is folded, in this order, under the words of `landmark.matching.ranking.word_of`.
 FOLDED = ("uncertain", "no match")
@@ -37,6 +38,12 @@ def in_order(matches: Sequence[Match]) -> list[Ranked]:
     """A result's matches as they are shown: of each group the best rank first."""
     ranked = [Ranked(rank, match) for rank, match in enumerate(matches, 1)]
     return sorted(ranked, key=lambda one: _place(_group(one)))
+
+
+def page_of(matches: Sequence[Match], rank: int) -> int:
+    """The page of the result on which a rank is shown."""
+    place = [one.rank for one in in_order(matches)].index(rank)
+    return place // RESULTS_A_PAGE + 1
 
 
 def groups_of(ranked: Sequence[Ranked]) -> list[Group]:

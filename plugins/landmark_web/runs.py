@@ -123,8 +123,9 @@ class Run:
     def cancelled_by(self) -> str | None:
         """Who has cancelled it on our pages; nobody of one that was cleared since."""
         told = self.told.get(CANCELLED)
-        is_so = told and self.state == "failed" and str(told["clear_number"]) == self.version
-        return told["user"] if is_so else None
+        if not told or self.state != "failed" or str(told["clear_number"]) != self.version:
+            return None
+        return told["user"]
 
     @property
     def is_over(self) -> bool:

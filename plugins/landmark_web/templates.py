@@ -38,7 +38,8 @@ def render(request: Request, name: str, **values: Any) -> str:
     return template.render(link=partial(address, request), airflow=airflow, **values)
 
 
-def _name(path: str) -> str:
+def name_of(path: str) -> str:
+    """The last part of a path, as it is shown."""
     return _shown(path.rsplit("/", 1)[-1] or path)
 
 
@@ -86,7 +87,7 @@ _environment = Environment(
     lstrip_blocks=True,
 )
 _environment.filters.update(
-    name=_name,
+    name=name_of,
     folder=_folder,
     shown=_shown,
     without=_without,

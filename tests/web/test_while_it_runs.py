@@ -243,6 +243,7 @@ def test_where_the_focused_button_goes_the_focus_stays_in_that_part(site, run, p
 @no_browser
 def test_who_is_logged_out_is_told_and_led_back_here(site, run, page, monkeypatch):
     from airflow.api_fastapi.core_api.security import get_user
+
     from landmark_web.permissions import may_read_searches
 
     def nobody():

@@ -23,7 +23,7 @@ from landmark.progress import Progress
 from landmark.search.drawing import CELL_PX, Pair, draw_chain, draw_contact_sheet
 from landmark.search.result import CONTACT_SHEET, PICTURE, read_query, read_result
 from landmark.search.searches import read_own
-from landmark.storage.bucket import read_object, write_object
+from landmark.storage.bucket import read_etag, read_object, write_object
 from landmark.storage.database import Database
 from landmark.storage.images import find_image
 
@@ -34,6 +34,23 @@ logger = logging.getLogger(__name__)
 PICTURES = 20
 PICTURES_A_RUN = 1_000
 PICTURE_SIDE_PX = 1024
+
+
+class Joined(NamedTuple):
+    """Two photographs and what joins them, without their pixels.
+
+    Parameters
+    ----------
+    query_size, image_size : (int, int)
+        Width and height in pixels, upright.
+    query_locations, image_locations : floating arrays [k, 2]
+        As of `landmark.search.drawing.Pair`.
+    """
+
+    query_size: tuple[int, int]
+    image_size: tuple[int, int]
+    query_locations: NDArray[np.floating]
+    image_locations: NDArray[np.floating]
 
 
 class Photograph(NamedTuple):
@@ -99,9 +116,51 @@ def _read(database: Database, client: Any, path: str, model: str, side_px: int) 
     return Photograph(decode_isolated(data, path, side_px).pixels, found[1])
 
 
+def find_lines(database: Database, client: Any, folder: str, rank: int) -> list[Joined]:
+    """What joins the photographs of one match of a written result, of a chain pair by pair.
+
+    Raises
+    ------
+    LandmarkError
+        If one of its images has gone or changed since.
+    """
+    result = read_result(client, folder)
+    match = result.matches[rank - 1]
+    paths = [step.image_path for step in match.via] or [match.image_path]
+    features = [_features(database, client, path, result.model) for path in paths]
+    parameters = MatchingParameters(result.parameters["max_distance"])
+    ends = pairwise([read_query(client, folder), *features])
+    return [_joined(*pair, parameters) for pair in ends]
+
+
+def _features(database: Database, client: Any, path: str, model: str) -> LocalFeatures:
+    """Those of an indexed image; `LandmarkError` if it has gone or changed since."""
+    found = find_image(database, path, model)
+    if found is None or read_etag(client, path) not in found[0]:
+        raise LandmarkError(f"{path}: changed since it was compared")
+    return found[1]
+
+
+def _joined(query: LocalFeatures, image: LocalFeatures, parameters: MatchingParameters) -> Joined:
+    inliers = _inliers(query, image, parameters)
+    return Joined(
+        (query.width, query.height),
+        (image.width, image.height),
+        query.relative_locations[inliers[:, 0]],
+        image.relative_locations[inliers[:, 1]],
+    )
+
+
+def _inliers(
+    query: LocalFeatures, image: LocalFeatures, parameters: MatchingParameters
+) -> NDArray[np.intp]:
+    """Which features of both are inliers, [k, 2]."""
+    pairs, verification = compare(query, image, parameters)
+    return pairs[verification.inliers]
+
+
 def _pair(query: Photograph, image: Photograph, parameters: MatchingParameters) -> Pair:
-    pairs, verification = compare(query.features, image.features, parameters)
-    inliers = pairs[verification.inliers]
+    inliers = _inliers(query.features, image.features, parameters)
     return Pair(
         query.pixels,
         image.pixels,

@@ -23,7 +23,7 @@ from landmark.storage.corrections import (
 )
 from landmark_web.connection import connected
 from landmark_web.findings import Asked, OneSearch, photographs_of, result_of, words_on
-from landmark_web.limits import CORRECTIONS_A_PAGE, LOOKING
+from landmark_web.limits import CORRECTIONS_A_PAGE, LOOKING, Size
 from landmark_web.permissions import allowed, may_read_searches, may_search, same_origin
 from landmark_web.responses import check_shown, html, is_shown, moment, picture, see_other
 from landmark_web.small_form import read_fields
@@ -78,10 +78,10 @@ async def correction_image(
     user: GetUserDep,
     number: Number,
     which: Literal["first", "second"],
-    size: Literal["small", "large"] = "small",
+    size: Size = "small",
 ) -> Response:
     """One of the two photographs of which something was said."""
-    found = await LOOKING.run(user, _find, number)
+    found = await LOOKING.run(user, find_shown, number)
     return await picture(request, user, getattr(found, which), size)
 
 
@@ -107,12 +107,13 @@ async def correct(
 @forms.post("/corrections/{number}/undo")
 def undo(request: Request, user: GetUserDep, number: Number) -> RedirectResponse:
     """Take back what stands."""
-    _find(number)
+    find_shown(number)
     take_back(connected().database, number, user.get_name())
     return see_other(request, "corrections")
 
 
-def _find(number: int) -> Correction:
+def find_shown(number: int) -> Correction:
+    """A correction; 404 if there is none, 403 if its photographs may not be shown."""
     found = find_correction(connected().database, number)
     if found is None:
         raise HTTPException(404, f"There is no correction {number}.")

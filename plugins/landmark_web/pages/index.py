@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from airflow.api_fastapi.core_api.security import GetUserDep
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
@@ -13,7 +13,7 @@ from landmark.storage.images import failures_by_reason, is_known_image, newest_i
 from landmark.storage.models import growth, known_models
 from landmark.storage.sweeps import recent_sweeps
 from landmark_web.connection import connected, current_model
-from landmark_web.limits import LOOKING, NEWEST, OVERVIEW_S, SWEEPS, kept
+from landmark_web.limits import LOOKING, NEWEST, OVERVIEW_S, SWEEPS, Size, kept
 from landmark_web.permissions import allowed, may_index, may_read_index, same_origin
 from landmark_web.responses import check_shown, html, picture, see_other
 from landmark_web.runs import INDEX, trigger
@@ -31,10 +31,10 @@ def show_index(request: Request, user: GetUserDep) -> HTMLResponse:
 
 @router.get("/image")
 async def index_image(
-    request: Request, user: GetUserDep, path: str, size: Literal["small", "large"] = "small"
+    request: Request, user: GetUserDep, path: str, size: Size = "small"
 ) -> Response:
     """An image of the index, or one that failed; nothing else in S3."""
-    await LOOKING.run(user, _check_known, path)
+    await LOOKING.run(user, check_known, path)
     return await picture(request, user, path, size)
 
 
@@ -45,7 +45,8 @@ def retry_failures(request: Request, user: GetUserDep) -> RedirectResponse:
     return see_other(request, "dags", INDEX, "runs", run_id)
 
 
-def _check_known(path: str) -> None:
+def check_known(path: str) -> None:
+    """Refuse with 404 what the index does not have, with 403 what may not be shown."""
     if not is_known_image(connected().database, path):
         raise HTTPException(404, "The index has no such image.")
     check_shown(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Literal
@@ -38,10 +39,13 @@ from landmark_web.limits import (
     PAIR_SIDE_PX,
     QUERIES_A_PAGE,
     RESULTS_A_PAGE,
+    SIDES_PX,
     Page,
+    Size,
     pages_of,
 )
-from landmark_web.order import Ranked, groups_of, in_order
+from landmark_web.order import Ranked, groups_of, in_order, page_of
+from landmark_web.pair_picture import PairPicture, place_pairs
 from landmark_web.permissions import (
     allowed,
     may_cancel,
@@ -52,6 +56,8 @@ from landmark_web.permissions import (
 from landmark_web.responses import html, see_other
 from landmark_web.runs import SEARCH, STEPS, Run, find_run
 from landmark_web.thumbnails import thumbnail
+
+logger = logging.getLogger(__name__)
 
 router = APIRouter(prefix="/searches/{run_id}", dependencies=[Depends(may_read_searches)])
 
@@ -90,14 +96,15 @@ async def search_image(
     user: GetUserDep,
     one: OneSearch,
     rank: int,
-    size: Literal["small", "large"] = "small",
+    size: Size = "small",
 ) -> Response:
     """A photograph of a result by its rank; the query is rank 0."""
-    path = await LOOKING.run(user, _photograph, one, rank)
+    path = await LOOKING.run(user, photograph_path, one, rank)
     return await responses.picture(request, user, path, size)
 
 
-def _photograph(one: Asked, rank: int) -> str:
+def photograph_path(one: Asked, rank: int) -> str:
+    """Of a match, or of the query; 404 if there is none, 403 if it may not be shown."""
     if rank == 0 and not one.search.is_read:
         raise HTTPException(404, "This photograph could not be used.")
     path = one.search.query if rank == 0 else match_of(one, rank).image_path
@@ -112,14 +119,15 @@ async def chain_image(
     one: OneSearch,
     rank: int,
     step: int,
-    size: Literal["small", "large"] = "small",
+    size: Size = "small",
 ) -> Response:
     """A photograph by way of which a match was found, by its place in the chain from 1 on."""
-    path = await LOOKING.run(user, _step, one, rank, step)
+    path = await LOOKING.run(user, step_path, one, rank, step)
     return await responses.picture(request, user, path, size)
 
 
-def _step(one: Asked, rank: int, step: int) -> str:
+def step_path(one: Asked, rank: int, step: int) -> str:
+    """Of a photograph of a chain, likewise."""
     via = match_of(one, rank).via
     if not 1 <= step <= len(via):
         raise HTTPException(404, f"The chain has {len(via)} photographs; there is no {step}.")
@@ -135,14 +143,15 @@ async def copy_image(
     one: OneSearch,
     rank: int,
     number: int,
-    size: Literal["small", "large"] = "small",
+    size: Size = "small",
 ) -> Response:
     """A photograph that is a copy of a match, by its number from 1 on."""
-    path = await LOOKING.run(user, _copy, one, rank, number)
+    path = await LOOKING.run(user, copy_path, one, rank, number)
     return await responses.picture(request, user, path, size)
 
 
-def _copy(one: Asked, rank: int, number: int) -> str:
+def copy_path(one: Asked, rank: int, number: int) -> str:
+    """Of a copy, likewise."""
     copies = match_of(one, rank).copies
     if not 1 <= number <= len(copies):
         raise HTTPException(404, f"The match has {len(copies)} copies; there is no {number}.")
@@ -172,13 +181,27 @@ def show_pair(request: Request, user: GetUserDep, one: OneSearch, rank: int) -> 
         rank=rank,
         match=match,
         ranked=len(order),
-        page=place // RESULTS_A_PAGE + 1,
+        page=page_of(result_of(one).matches, rank),
         before=order[place - 1] if place else None,
         after=order[place + 1] if place + 1 < len(order) else None,
+        picture=_placed(one, rank),
+        large_px=SIDES_PX["large"],
         gone=_gone(one.search.query, match.image_path, *(step.image_path for step in match.via)),
         said=words_on(photographs_of(one.search.query, [match])),
         allowed=allowed(request, user, may_search),
     )
+
+
+def _placed(one: Asked, rank: int) -> PairPicture | None:
+    """Where all of a pair stands; None where one of its photographs cannot be had any more."""
+    from landmark.search.pictures import find_lines
+
+    _, database, s3 = connected()
+    try:
+        return place_pairs(find_lines(database, s3, one.search.folder, rank))
+    except (LandmarkError, ServerFault, BotoCoreError, ClientError) as error:
+        logger.info("pair %d of %s: %s", rank, one.search.folder, error)
+        return None
 
 
 def _gone(*paths: str) -> set[str]:

@@ -89,7 +89,7 @@ def end(request: Request, user: GetUserDep, number: Number) -> RedirectResponse:
 @router.get("/{number}/reports/{report}/report.{kind}")
 def report_text(number: Number, report: Number, kind: Literal["txt", "json"]) -> Response:
     """A report as it lies in S3."""
-    return download(f"{_report(number, report).folder}{REPORTS[kind]}", kind)
+    return download(f"{find_shown_report(number, report).folder}{REPORTS[kind]}", kind)
 
 
 @router.get("/{number}/reports/{report}/contact-sheet.jpg")
@@ -97,7 +97,7 @@ async def report_picture(
     request: Request, user: GetUserDep, number: Number, report: Number
 ) -> Response:
     """The contact sheet of a report."""
-    found = await LOOKING.run(user, _report, number, report)
+    found = await LOOKING.run(user, find_shown_report, number, report)
     return await picture(request, user, found.folder + CONTACT_SHEET, "large")
 
 
@@ -141,7 +141,8 @@ def _find(number: int) -> Watch:
     return found
 
 
-def _report(number: int, report: int) -> WatchReport:
+def find_shown_report(number: int, report: int) -> WatchReport:
+    """A report; 404 if there is none, 403 if its watch may not be shown."""
     _find(number)
     found = find_report(connected().database, number, report)
     # Written by us, but below the results of then.
