@@ -6,13 +6,14 @@ import json
 import re
 import time
 from dataclasses import replace
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import pytest
 
 from landmark.matching.ranking import Match
 from landmark.search.result import SearchResult
 from stack.browser import MISSING, find_chromium, log_in, open_browser
+from stack.environment import UI_USER
 
 pytest.importorskip("playwright.sync_api", reason="no Playwright; make test installs it")
 
@@ -32,6 +33,12 @@ LOOK = """image => {
   const spread = Math.sqrt(values.reduce((a, b) => a + (b - mean) ** 2, 0) / values.length);
   return {width: image.naturalWidth, height: image.naturalHeight, spread};
 }"""
+LOOKS = f"""async (drawing, addresses) => Promise.all(addresses.map(async address => {{
+  const image = new Image();
+  image.src = address;
+  await image.decode();
+  return ({LOOK})(image);
+}}))"""
 # What sticks out of the page on the right, as no reader wants it.
 OVERFLOW = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
@@ -93,11 +100,13 @@ def test_a_search_from_the_form_to_the_drawn_pair(page, pages):
     unescaped = re.compile("/searches/[^%]*/pairs/1$")
     with page.expect_event("framenavigated", lambda shown: unescaped.search(shown.url)):
         cards.nth(0).locator("a").click()
-    picture = frame.locator(".zoom img")
+    picture = frame.locator(".zoom svg")
     picture.wait_for()
-    page.wait_for_function("image => image.complete", arg=picture.element_handle())
-    look = picture.evaluate(LOOK)
-    assert look["height"] == 1000 and look["spread"] > 10
+    assert picture.locator("image").count() == 2 and picture.locator(".ends").count() >= 12
+    drawn = [image.get_attribute("href") for image in picture.locator("image").all()]
+    page.wait_for_load_state("networkidle")
+    looks = picture.evaluate(LOOKS, drawn)
+    assert all(look["spread"] > 10 for look in looks), looks
 
     # Enlarged, it scrolls within its frame; the arrow key leads on.
     width = picture.bounding_box()["width"]
@@ -296,3 +305,42 @@ def test_a_thousand_results_do_not_freeze(page, pages):
     last.get_by_text("501 inliers").wait_for()
     page.wait_for_timeout(2000)
     assert len([url for url in asked if "/images/" in url]) < 200
+
+
+def test_a_search_is_cancelled_and_told_so(page, pages):
+    page.goto("/landmark/")
+    page.get_by_label("Photograph in S3").fill("s3://landmark/images/pages/")
+    page.get_by_role("button", name="Find the place").click()
+    page.get_by_role("button", name="Cancel the search").click()
+    page.get_by_text("Cancelled by").wait_for()
+    assert page.locator(".badge.cancelled").count() == 1
+    run_id = unquote(page.url.rsplit("/", 1)[1])
+    run = f"/api/v2/dags/landmark_search/dagRuns/{quote(run_id, safe='')}"
+    told = pages.stack.api.call(run)
+    assert told["state"] == "failed" and told["note"].startswith("**cancelled** by")
+    states = pages.stack.api.call(f"{run}/taskInstances")["task_instances"]
+    assert {task["state"] for task in states} <= {"success", "failed", "skipped"}
+    # Cleared, it runs to its end, and nothing is said of that any more.
+    with pages.api() as api:
+        body = {"dry_run": False, "only_failed": False}
+        assert api.post(f"{run.removeprefix('/api/v2')}/clear", json=body).status_code == 200
+    pages.stack.api.wait("landmark_search", run_id, timeout_s=400)
+    page.reload()
+    page.locator(".runs").wait_for()
+    assert page.get_by_text("Cancelled by").count() == 0
+    assert "cancelled" not in (pages.stack.api.call(run)["note"] or "")
+
+
+def test_who_logs_in_again_comes_back_here(chromium, pages):
+    context = log_in(chromium, pages.stack.session.addresses)
+    page = context.new_page()
+    address = f"/landmark/searches/{quote(pages.several_id, safe='')}?query=4"
+    context.clear_cookies()
+    page.goto(address)
+    page.get_by_role("link", name="Log in to Airflow").click()
+    page.get_by_label("Username").fill(UI_USER)
+    page.get_by_label("Password").fill(pages.stack.session.addresses.ui_password)
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("heading", name="Matches").wait_for()
+    assert unquote(page.url).endswith(unquote(address))
+    context.close()

@@ -97,9 +97,9 @@ def test_beyond_the_last_of_several_it_leads_back(site, photograph, monkeypatch)
     searches = [Search(path, f"{folder}{n}-0123456789abcdef/") for n, path in enumerate(queries)]
     site.run("several ones", {"image_path": queries}, {QUERY: {"folder": folder}})
     Searches("several ones", folder, tuple(searches)).write(site.landmark.s3)
-    from landmark_web.pages import result
+    from landmark_web.pages import several
 
-    monkeypatch.setattr(result, "QUERIES_A_PAGE", 2)
+    monkeypatch.setattr(several, "QUERIES_A_PAGE", 2)
     address = "/searches/several%20ones"
     assert get(site, f"{address}?page=2").status_code == 200
     assert location(site, f"{address}?page=7") == f"{address}?page=2"

@@ -15,7 +15,7 @@ from fastapi.responses import HTMLResponse
 from landmark.errors import LandmarkError, ServerFault
 from landmark.matching.ranking import FAILED
 from landmark.search.result import CONTACT_SHEET, JSON, PICTURE, TEXT
-from landmark.search.searches import OVERVIEW_JSON, OVERVIEW_TEXT, Search
+from landmark.search.searches import OVERVIEW_JSON, OVERVIEW_TEXT
 from landmark.storage.bucket import ObjectMissing, read_etag
 from landmark.storage.corrections import Correction
 from landmark.storage.edges import versions_of
@@ -37,7 +37,6 @@ from landmark_web.limits import (
     LOOKING,
     PAIR_HEIGHT_PX,
     PAIR_SIDE_PX,
-    QUERIES_A_PAGE,
     RESULTS_A_PAGE,
     SIDES_PX,
     Page,
@@ -45,6 +44,8 @@ from landmark_web.limits import (
     pages_of,
 )
 from landmark_web.order import Ranked, groups_of, in_order, page_of
+from landmark_web.overview import AS_IT_IS, Outcome, Sort, View, neighbours
+from landmark_web.pages.several import several_page
 from landmark_web.pair_picture import PairPicture, place_pairs
 from landmark_web.permissions import (
     allowed,
@@ -69,9 +70,12 @@ def show_search(
     run_id: str,
     page: Page = 1,
     query: Annotated[int | None, Query(ge=1)] = None,
+    outcome: Outcome | None = None,
+    sort: Sort | None = None,
 ) -> Response:
     """A run: how far it is, or what it found; of several searches all, or the one of a number."""
-    return run_page(request, user, find_run(SEARCH, run_id), page, query)
+    view = View(outcome, sort)
+    return run_page(request, user, find_run(SEARCH, run_id), page, query, view)
 
 
 @router.get("/searches.{kind}")
@@ -247,24 +251,32 @@ def _drawn_pair(folder: str, rank: int) -> bytes:
 
 
 def run_page(
-    request: Request, user: Any, run: Run, page: int = 1, query: int | None = None
+    request: Request,
+    user: Any,
+    run: Run,
+    page: int = 1,
+    query: int | None = None,
+    view: View = AS_IT_IS,
 ) -> Response:
     """All of a run's searches, or one of them; or what is damaged of it."""
     try:
-        return _run_page(request, user, run, page, query)
+        return _run_page(request, user, run, page, query, view)
     except ObjectMissing:
         raise
     except LandmarkError as error:
-        return _run_page(request, user, replace(run, told={}, damage=str(error)), page, query)
+        damaged = replace(run, told={}, damage=str(error))
+        return _run_page(request, user, damaged, page, query, view)
 
 
-def _run_page(request: Request, user: Any, run: Run, page: int, query: int | None) -> Response:
+def _run_page(
+    request: Request, user: Any, run: Run, page: int, query: int | None, view: View
+) -> Response:
     if run.folder is None:
         one = None
     elif run.is_one or query is not None:
         one = search_of(run, query or 1)
     else:
-        return _several(request, run, searches_of(run).searches, page)
+        return several_page(request, user, run, searches_of(run).searches, page, view)
     result = result_of(one) if one and run.answer and one.search.outcome != FAILED else None
     ranked = in_order(result.matches) if result else []
     pages = pages_of(len(ranked), RESULTS_A_PAGE)
@@ -280,6 +292,8 @@ def _run_page(request: Request, user: Any, run: Run, page: int, query: int | Non
         path=one.search.query if one else run.paths[0],
         search=one.search if one else None,
         where=one.where if one else {},
+        view=view.words,
+        around=_around(one, view),
         steps=STEPS,
         result=result,
         groups=groups_of(shown),
@@ -294,24 +308,12 @@ def _run_page(request: Request, user: Any, run: Run, page: int, query: int | Non
     )
 
 
+def _around(one: Asked | None, view: View) -> tuple[int | None, int | None]:
+    """The searches before and after one of several, as the reader has them listed."""
+    if one is None or one.run.is_one:
+        return None, None
+    return neighbours(searches_of(one.run).searches, view, one.number)
+
+
 def _said(query: str, shown: Sequence[Ranked]) -> Callable[[str, str], Correction | None]:
     return words_on(photographs_of(query, [one.match for one in shown]))
-
-
-def _several(request: Request, run: Run, searches: Sequence[Search], page: int) -> Response:
-    pages = pages_of(len(searches), QUERIES_A_PAGE)
-    if page > pages:
-        return see_other(request, "searches", run.run_id, page=pages)
-    first = (page - 1) * QUERIES_A_PAGE
-    return html(
-        request,
-        "several.html",
-        run=run,
-        searches=len(searches),
-        failed=sum(search.outcome == FAILED for search in searches),
-        steps=STEPS,
-        first=first,
-        shown=searches[first : first + QUERIES_A_PAGE],
-        page=page,
-        pages=pages,
-    )
