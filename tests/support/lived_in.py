@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import combinations
 from typing import Any
 from urllib.parse import quote
@@ -70,9 +71,19 @@ class LivedIn:
             path = self.path(name)
             self.site.put(path, self.photograph(place, number % 3, self.side_px))
             etag = read_etag(self.site.landmark.s3, path)
-            view = self.make_view(place, number)
-            save_image(self.site.landmark.database, path, MODEL, etag, view, read_etag=etag)
+            features = self.view(place, number)
+            save_image(self.site.landmark.database, path, MODEL, etag, features, read_etag=etag)
         mark_searched(self.site.landmark.database, MODEL)
+
+    def view(self, place: int, number: int) -> LocalFeatures:
+        """The features of a photograph of the size that ours have."""
+        view = self.make_view(place, number)
+        return replace(
+            view,
+            locations=view.locations * np.float32(self.side_px / view.width),
+            width=self.side_px,
+            height=self.side_px,
+        )
 
     def group(self, names: str) -> int:
         """Make indexed photographs a place; return its number."""
@@ -87,7 +98,7 @@ class LivedIn:
 
     def result(self, matches: list[Match], folder: str, query: str) -> dict[str, Any]:
         """Write what one search has found; return its answer in short."""
-        write_query(self.site.landmark.s3, folder, self.make_view(1))
+        write_query(self.site.landmark.s3, folder, self.view(1, 0))
         result = SearchResult(
             query, MODEL, 9, "2026-01-02T23:34:05+00:00", "exhaustive",
             {"min_inliers": 5, "max_distance": 0.85}, "match", matches,

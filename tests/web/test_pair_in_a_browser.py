@@ -150,6 +150,7 @@ def test_the_contact_sheet_and_a_copy_are_pages_with_a_way_back(page, lived_in):
     page.goto(lived_in.search("sheet", lived_in.matches))
     page.get_by_role("link", name="Contact sheet").click()
     page.get_by_role("heading", name="Contact sheet: query of mine.jpg").wait_for()
+    page.wait_for_load_state()
     page.keyboard.press("Escape")
     page.get_by_text("and 1 copy").click()
     page.get_by_role("link", name="d.jpg").click()
