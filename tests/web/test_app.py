@@ -248,10 +248,10 @@ def test_a_match_by_way_of_others_says_so(site, found):
     assert f"By way of {between[1]} 40 inliers with the one above" in words(pair)
     assert f"{site.base}images/far.jpg 39 inliers with the one above" in words(pair)
     assert "uncertain" not in pair.text and "no match" not in pair.text
-    (alt,) = re.findall(r'alt="([^"]*)"', pair.text)
-    assert alt.endswith("on the left the same, on the right far.jpg, joined by 39 lines")
+    (told,) = re.findall(r'role="img" aria-label="([^"]*)"', pair.text)
+    assert told.endswith("on the left the same, on the right far.jpg, joined by 39 lines")
     # The photographs of the chain, each by itself.
-    pictures = re.findall(r'href="(/searches/[^"]*size=large)"', pair.text)
+    _, *pictures = dict.fromkeys(re.findall(r'href="(/searches/[^"]*size=large)"', pair.text))
     answers = get(site, *(picture.replace("&amp;", "&") for picture in pictures))
     assert [answer.headers["content-type"] for answer in answers] == ["image/jpeg"] * 3
     assert len({answer.content for answer in answers}) == 3
@@ -278,7 +278,9 @@ def test_copies_stand_with_what_they_are_copies_of_and_overlays_are_told(site, f
         for text in (page.text, pair.text)
     ]
     assert links[0] == links[1] and len(links[0]) == 3
-    answers = get(site, *links[0])
+    for answer, number in zip(get(site, *links[0]), range(3), strict=True):
+        assert f"Copy: <i>copy-{number}.jpg" in words(answer)
+    answers = get(site, *(link.replace("/look/", "/images/") for link in links[0]))
     assert [answer.headers["content-type"] for answer in answers] == ["image/jpeg"] * 3
     assert len({answer.content for answer in answers}) == 3
     for gone in ("0", "4"):

@@ -142,7 +142,7 @@ def test_several_photographs_from_the_form_to_one_pair(page):
     field.press_sequentially("s3://landmark/images/pages/1/0.jpg")
     page.get_by_role("button", name="Find the place").click()
     page.get_by_role("heading", name="2 searches").wait_for(timeout=240_000)
-    page.get_by_text("2 match").wait_for(timeout=240_000)
+    page.locator(".badge", has_text="2 match").wait_for(timeout=240_000)
     cards = page.locator(".runs li")
     assert cards.count() == 2 and cards.nth(1).locator("img").count() == 2
     cards.nth(1).get_by_role("link").click()

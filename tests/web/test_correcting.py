@@ -86,7 +86,7 @@ def test_in_the_gallery_a_word_shows_at_once_and_is_taken_back(site, result):
     pair = tuple(sorted([query, odd]))
     assert standing(site, query, odd) == {pair: (False, "ada")}
     page = get(site, location)
-    card = re.search(r'<li id="match-2" class="apart">.*?</li>', page.text, re.DOTALL)[0]
+    card = re.search(r'<li id="match-2" class="apart" value="2">.*?</li>', page.text, re.DOTALL)[0]
     assert "not the same place</span>" in card and "ada, " in card
     assert ">not the same place</button>" not in card and ">the same place</button>" in card
     # Another contradicts, and later takes it back.

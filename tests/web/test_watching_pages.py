@@ -79,12 +79,13 @@ def test_a_report_is_read_by_page_and_program(site, place, photograph, make_view
     links = re.findall(r'href="(/watches/[^"]*)"', page.text)
     answers = {link.rsplit("/", 1)[1]: get(site, link) for link in links}
     assert {name: answer.status_code for name, answer in answers.items()} == {
-        "contact-sheet.jpg": 200,
+        "contact-sheet": 200,
         "report.txt": 200,
         "report.json": 200,
     }
     assert path(site, "d") in answers["report.txt"].text
-    assert answers["contact-sheet.jpg"].headers["content-type"] == "image/jpeg"
+    (sheet,) = re.findall(r'<img src="([^"]*)"', answers["contact-sheet"].text)
+    assert get(site, sheet).headers["content-type"] == "image/jpeg"
     (told,) = json.loads(get(site, "/watches.json").text)["watches"]
     assert (told["photograph"], told["shows"]) == (path(site, "a"), report.place)
     assert told["reports"][0]["folder"] == report.folder
