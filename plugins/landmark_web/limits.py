@@ -60,6 +60,8 @@ class Slots:
 
 #: A decoded photograph takes up to 300 MB, an upload 50 MB more.
 DECODING = Slots(3, of_one_user=2)
+#: A photograph in full takes 450 MB while it is encoded.
+IN_FULL = Slots(1, of_one_user=1)
 #: A prefix of many thousand objects takes half a minute.
 LISTING = Slots(2, of_one_user=1)
 #: What is sent piece by piece, however slowly it is taken; each holds a photograph at most.

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
-from landmark.matching.ranking import OUTCOMES
 from landmark.search.searches import Search
 
 #: What needs a look first.
@@ -93,4 +92,4 @@ def common_folder(paths: Sequence[str]) -> str:
 
 
 def _need(outcome: str | None) -> int:
-    return BY_NEED.index(outcome) if outcome in BY_NEED else len(OUTCOMES)
+    return BY_NEED.index(outcome) if outcome in BY_NEED else -1  # it waits, and stays where it is

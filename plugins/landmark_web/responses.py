@@ -17,7 +17,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, StreamingResponse
 from landmark.errors import LandmarkError
 from landmark.storage.bucket import ObjectMissing, read_etag, read_object
 from landmark_web.connection import connected
-from landmark_web.limits import DECODING, FRESH_S, LOOKING, SENDING, SIDES_PX
+from landmark_web.limits import DECODING, FRESH_S, IN_FULL, LOOKING, SENDING, SIDES_PX, Slots
 from landmark_web.templates import address, render
 from landmark_web.thumbnails import keep_picture, kept_picture, thumbnail
 
@@ -92,11 +92,15 @@ async def picture(request: Request, user: Any, path: str, size: str) -> Response
 
     with _gone():
         etag = await LOOKING.run(user, look)
-    return await drawn(request, user, etag, draw)
+    return await drawn(request, user, etag, draw, IN_FULL if size == "full" else DECODING)
 
 
 async def drawn(
-    request: Request, user: Any, etag: str, draw: Callable[[], tuple[bytes, str]]
+    request: Request,
+    user: Any,
+    etag: str,
+    draw: Callable[[], tuple[bytes, str]],
+    slots: Slots = DECODING,
 ) -> Response:
     """A picture, which is drawn unless the browser has it or we have kept it."""
     if request.headers.get("if-none-match") == etag:
@@ -107,7 +111,7 @@ async def drawn(
         body = kept_picture(etag)
         if body is None:
             with _gone():
-                body, etag = await DECODING.run(user, keep_picture, etag, draw)
+                body, etag = await slots.run(user, keep_picture, etag, draw)
     return Response(body, media_type="image/jpeg", headers=_fresh(etag))
 
 

@@ -52,7 +52,7 @@ class Server:
         self.look = 0
         self.uploaded, self.conf, self.away = [], None, 0
         self.found = {}
-        self.reason = None
+        self.reason, self.cancelled = None, None
 
     def __call__(self, request):
         path, method = request.url.path, request.method
@@ -85,6 +85,8 @@ class Server:
             return httpx.Response(200, json={"value": {"done": 30, "total": 120, "rate": 9.0}})
         if path.endswith("/extract_query/xcomEntries/reason") and self.reason:
             return httpx.Response(200, json={"value": self.reason})
+        if path.endswith("/extract_query/xcomEntries/cancelled") and self.cancelled:
+            return httpx.Response(200, json={"value": self.cancelled})
         if path.endswith("/searches.json"):
             searches = []
             for query, matches in self.found.items():
@@ -191,6 +193,12 @@ def test_nothing_to_search_for_triggers_nothing(server, tmp_path):
         (
             lambda patch, server: patch.setattr(server, "reason", "s3://b/q.jpg: broken\u202e"),
             "broken",
+        ),
+        (
+            lambda patch, server: patch.setattr(
+                server, "cancelled", {"user": "eve\u202e", "clear_number": 0}
+            ),
+            "the search was cancelled by eve",
         ),
         (lambda patch, server: None, "failed in extract_query; its log says why: http://"),
     ],

@@ -81,8 +81,9 @@ def test_of_one_outcome_there_may_be_none_by_now(site, run, monkeypatch):
 
 def test_searches_that_are_not_compared_yet_stand_as_asked():
     searches = [Search(f"s3://b/{name}.jpg", "s3://b/r/") for name in "cab"]
-    assert [one.number for one in in_view(searches, View())] == [1, 2, 3]
-    assert counts_of(searches) == {}
+    searches[0] = searches[0].failed("no photograph")
+    assert [one.number for one in in_view(searches, View())] == [2, 3, 1]
+    assert counts_of(searches) == {"failed": 1}
     assert neighbours(searches, View(outcome="match"), 2) == (None, None)
 
 

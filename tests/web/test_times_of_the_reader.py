@@ -51,7 +51,7 @@ def test_a_reader_has_the_times_of_his_zone(site, filled, zone, chosen, told):
             base_url=address, extra_http_headers={"X-User": "ada"}, timezone_id=zone
         )
         if chosen:
-            context.add_init_script(f"localStorage.setItem('timezone', '{chosen}')")
+            context.add_init_script(f"localStorage.setItem('timezone', '\"{chosen}\"')")
         page = context.new_page()
         page.goto(filled["result"])
         time = page.locator("time", has_text="2026-01")

@@ -1,9 +1,9 @@
 // Times in the reader's zone, which they name; without a script they are in UTC, and say so.
 
-// Airflow keeps the zone that its reader has chosen here, if any; else it is the browser's.
+// Airflow keeps the zone that its reader has chosen here, as JSON; else it is the browser's.
 function zone() {
   try {
-    const chosen = localStorage.getItem("timezone") ?? undefined;
+    const chosen = JSON.parse(localStorage.getItem("timezone")) ?? undefined;
     new Intl.DateTimeFormat("en", { timeZone: chosen });
     return chosen;
   } catch { return undefined; /* storage may be forbidden, or hold no zone */ }
