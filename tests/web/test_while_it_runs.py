@@ -6,76 +6,56 @@ import os
 import re
 from pathlib import Path
 
-import psycopg
 import pytest
 from asking import ask, get, words
 from fastapi import HTTPException
-from psycopg.types.json import Jsonb
+from lived_in import ANSWER, CANCELLED, FOLDER, PROGRESS, QUERY, LivedIn
 from served import served
 
 from landmark.matching.ranking import Match
-from landmark.search.result import SearchResult, write_query, write_result
-from landmark.storage.images import save_image
 from stack.browser import MISSING, find_chromium, open_browser
-
-QUERY = ("extract_query", "return_value")
-ANSWER = ("rank_matches", "return_value")
-PROGRESS = ("rank_matches", "progress")
-CANCELLED = ("extract_query", "cancelled")
 
 no_browser = pytest.mark.skipif(find_chromium() is None, reason=MISSING)
 
 
-def set_state(site, run_id, state, told=None):
-    """Move a run on."""
-    with psycopg.connect(site.tables) as connection:
-        connection.execute("SET session_replication_role = replica")
-        row = connection.execute(
-            "UPDATE dag_run SET state = %s WHERE run_id = %s RETURNING id", [state, run_id]
-        ).fetchone()
-        for (task, key), value in (told or {}).items():
-            connection.execute(
-                "INSERT INTO xcom (dag_run_id, task_id, map_index, key, dag_id, run_id, value, "
-                "timestamp) VALUES (%s, %s, -1, %s, 'landmark_search', %s, %s, now()) "
-                "ON CONFLICT (dag_run_id, task_id, map_index, key) "
-                "DO UPDATE SET value = excluded.value",
-                [row[0], task, key, run_id, Jsonb(value)],
-            )
+class Begun(LivedIn):
+    """A site with a search that has just begun, and that goes on when it is told to."""
+
+    def __init__(self, site, photograph, make_view, name):
+        super().__init__(site, photograph, make_view, name)
+        self.run_id = name
+        self.run(name, {"image_path": self.query}, {}, "running")
+
+    @property
+    def address(self):
+        return f"/searches/{self.run_id}"
+
+    def goes_on(self, state, told=None):
+        self.set_state(self.run_id, state, told)
+
+    def finds(self, *expected):
+        """Write a result, of matches that chance brings as far so often; what the tasks tell."""
+        self.index("abcdef"[: len(expected)])
+        matches = [
+            Match(60 - n, 80, self.path("abcdef"[n]), expected=value)
+            for n, value in enumerate(expected)
+        ]
+        folder = self.site.base + FOLDER.format(self.run_id)
+        answer = self.result(matches, folder, self.query)
+        self.site.overview(self.run_id, folder, self.query)
+        return {QUERY: {"folder": folder}, ANSWER: answer}
 
 
 @pytest.fixture
-def run(site, photograph, request):
-    """A search that has just begun, its id and its query."""
-    query = site.base + "queries/q.jpg"
-    site.put(query, photograph(1))
-    run_id = re.sub(r"\W+", "-", request.node.name)
-    site.run(run_id, {"image_path": query}, {})
-    set_state(site, run_id, "running")
-    return run_id, query
-
-
-def finish(site, run_id, query, photograph, make_view, matches):
-    """Write its result; gives what the tasks tell."""
-    folder = site.base + f"results/{run_id}/"
-    for number, match in enumerate(matches):
-        site.put(match.image_path, photograph(number))
-        save_image(site.landmark.database, match.image_path, "model-1", "1", make_view(1, number))
-    write_query(site.landmark.s3, folder, make_view(1))
-    result = SearchResult(
-        query, "model-1", 9, "2026-01-02T03:04:05+00:00", "exhaustive",
-        {"min_inliers": 5, "max_distance": 0.85}, "match", matches,
-    )  # fmt: skip
-    answer = write_result(site.landmark.s3, folder, result)
-    site.overview(run_id, folder, query)
-    return {QUERY: {"folder": folder}, ANSWER: answer}
+def run(site, photograph, make_view, request):
+    return Begun(site, photograph, make_view, re.sub(r"\W+", "-", request.node.name))
 
 
 def test_before_its_photograph_is_read_it_is_shown_and_the_run_linked(site, run):
-    run_id, _ = run
-    page = get(site, f"/searches/{run_id}")
-    assert f"/searches/{run_id}/asked.jpg" in page.text
+    page = get(site, run.address)
+    assert f"{run.address}/asked.jpg" in page.text
     assert "Run in Airflow" in words(page) and "Cancel the search" in words(page)
-    picture = get(site, f"/searches/{run_id}/asked.jpg")
+    picture = get(site, f"{run.address}/asked.jpg")
     assert picture.headers["content-type"] == "image/jpeg"
 
 
@@ -92,60 +72,48 @@ def test_of_what_may_not_be_shown_no_photograph_is_shown(site, outside, photogra
 
 
 def test_a_cancelled_run_is_told_as_cancelled_and_not_as_a_defect(site, run):
-    run_id, _ = run
-    set_state(site, run_id, "failed", {CANCELLED: {"user": "<b>ada", "clear_number": 0}})
-    page = words(get(site, f"/searches/{run_id}"))
+    run.goes_on("failed", {CANCELLED: {"user": "<b>ada", "clear_number": 0}})
+    page = words(get(site, run.address))
     assert "cancelled" in page and "Cancelled by <b>ada." in page and "Search again" in page
     assert "failed" not in page and "log says why" not in page
     listed = words(get(site, "/"))
     assert "cancelled" in listed and "by <b>ada" in listed
     # Cleared since, and failed by itself.
-    set_state(site, run_id, "failed", {CANCELLED: {"user": "ada", "clear_number": 7}})
-    assert "Cancelled" not in words(get(site, f"/searches/{run_id}"))
+    run.goes_on("failed", {CANCELLED: {"user": "ada", "clear_number": 7}})
+    assert "Cancelled" not in words(get(site, run.address))
 
 
 def test_what_others_have_written_of_a_cancellation_is_no_matter(site, run):
-    run_id, _ = run
-    set_state(site, run_id, "failed", {CANCELLED: ["x"]})
-    assert "damaged" in words(get(site, f"/searches/{run_id}"))
+    run.goes_on("failed", {CANCELLED: ["x"]})
+    assert "damaged" in words(get(site, run.address))
 
 
-def test_a_run_that_is_over_is_not_cancelled(site, run, photograph, make_view):
-    run_id, query = run
-    told = finish(site, run_id, query, photograph, make_view, [])
-    set_state(site, run_id, "success", told)
-    assert ask(site, "POST", f"/searches/{run_id}/cancel").status_code == 303
-    page = words(get(site, f"/searches/{run_id}"))
+def test_a_run_that_is_over_is_not_cancelled(site, run):
+    told = run.finds()
+    run.goes_on("success", told)
+    assert ask(site, "POST", f"{run.address}/cancel").status_code == 303
+    page = words(get(site, run.address))
     assert "Ranked 0 of 9 images" in page and "ancelled" not in page
     assert ask(site, "POST", "/searches/none/cancel").status_code == 404
 
 
-def test_what_is_sure_comes_first_and_the_rest_is_folded(site, run, photograph, make_view):
-    run_id, query = run
-    expected = [0.001, 0.5, 0.001, 5]
-    matches = [
-        Match(60 - n, 80, f"{site.base}images/{n}.jpg", expected=value)
-        for n, value in enumerate(expected)
-    ]
-    told = finish(site, run_id, query, photograph, make_view, matches)
-    set_state(site, run_id, "success", told)
-    page = get(site, f"/searches/{run_id}").text
+def test_what_is_sure_comes_first_and_the_rest_is_folded(site, run):
+    run.goes_on("success", run.finds(0.001, 0.5, 0.001, 5))
+    page = get(site, run.address).text
     ranks = [int(rank) for rank in re.findall(r'id="match-(\d+)"', page)]
     assert ranks == [1, 3, 2, 4]
     folds = re.findall(r'<details class="folded"( open)?>\s*<summary>(.*?)</summary>', page, re.S)
     told = [(opened, re.search(r'badge [\w-]+">([\w ]+)<', words)[1]) for opened, words in folds]
     assert told == [("", "uncertain"), ("", "no match")]
     # From a pair the next is the next that the page shows.
-    pair = get(site, f"/searches/{run_id}/pairs/3").text
-    assert f'/searches/{run_id}/pairs/1" rel="prev"' in pair
-    assert f'/searches/{run_id}/pairs/2" rel="next"' in pair
+    pair = get(site, f"{run.address}/pairs/3").text
+    assert f'{run.address}/pairs/1" rel="prev"' in pair
+    assert f'{run.address}/pairs/2" rel="next"' in pair
 
 
-def test_where_nothing_is_sure_nothing_is_hidden(site, run, photograph, make_view):
-    run_id, query = run
-    matches = [Match(14, 80, f"{site.base}images/a.jpg", expected=0.5)]
-    set_state(site, run_id, "success", finish(site, run_id, query, photograph, make_view, matches))
-    assert '<details class="folded" open>' in get(site, f"/searches/{run_id}").text
+def test_where_nothing_is_sure_nothing_is_hidden(site, run):
+    run.goes_on("success", run.finds(0.5))
+    assert '<details class="folded" open>' in get(site, run.address).text
 
 
 def test_who_is_logged_out_when_a_form_is_sent_is_led_back_to_its_page(site, run):
@@ -155,7 +123,7 @@ def test_who_is_logged_out_when_a_form_is_sent_is_led_back_to_its_page(site, run
         raise HTTPException(401, "Not authenticated")
 
     site.app.dependency_overrides[may_cancel] = nobody
-    address = f"/searches/{run[0]}"
+    address = run.address
     for referer, back in [(f"http://pages{address}", address), ("http://evil/x", "/")]:
         answer = ask(site, "POST", f"{address}/cancel", headers={"Referer": referer})
         assert answer.status_code == 401
@@ -193,29 +161,22 @@ FOCUSED = "() => document.activeElement.textContent.trim()"
 
 
 @no_browser
-def test_the_focus_stays_while_the_page_brings_itself_up_to_date(
-    site, run, page, photograph, make_view
-):
-    run_id, query = run
-    page.goto(f"/searches/{run_id}")
+def test_the_focus_stays_while_the_page_brings_itself_up_to_date(site, run, page):
+    page.goto(run.address)
     picture = page.locator(".query img").element_handle()
     page.get_by_role("link", name="Run in Airflow").focus()
-    set_state(site, run_id, "running", {PROGRESS: {"done": 5, "total": 10, "rate": 2}})
+    run.goes_on("running", {PROGRESS: {"done": 5, "total": 10, "rate": 2}})
     page.get_by_text("5 of 10 comparisons").wait_for()
     assert page.evaluate(FOCUSED) == "Run in Airflow"
     assert picture.evaluate("image => image.isConnected")  # the very same: it was not fetched again
     # What the focus was on is elsewhere now.
-    matches = [
-        Match(60 - n, 80, f"{site.base}images/{n}.jpg", expected=value)
-        for n, value in enumerate([0.001, 0.001, 0.5])
-    ]
-    set_state(site, run_id, "running", finish(site, run_id, query, photograph, make_view, matches))
+    run.goes_on("running", run.finds(0.001, 0.001, 0.5))
     page.get_by_role("heading", name="Matches").wait_for()
     assert page.evaluate(FOCUSED) == "Run in Airflow"
     # What is unfolded and ticked stays, and so does the focus there.
     page.get_by_text("chance may bring as far").click()
     page.get_by_label("Select 3").check()
-    set_state(site, run_id, "success")
+    run.goes_on("success")
     page.wait_for_function("() => !document.getElementById('live').dataset.poll")
     assert page.get_by_label("Select 3").is_checked() and page.get_by_label("Select 3").is_visible()
     assert page.evaluate("() => document.activeElement.value") == "3"
@@ -232,16 +193,15 @@ def test_the_focus_stays_while_the_page_brings_itself_up_to_date(
 
 @no_browser
 def test_where_the_focused_button_goes_the_focus_stays_in_that_part(site, run, page):
-    run_id, _ = run
-    page.goto(f"/searches/{run_id}")
+    page.goto(run.address)
     page.get_by_role("button", name="Cancel the search").focus()
-    set_state(site, run_id, "failed", {CANCELLED: {"user": "ada", "clear_number": 0}})
+    run.goes_on("failed", {CANCELLED: {"user": "ada", "clear_number": 0}})
     page.get_by_text("Cancelled by ada.").wait_for()
     assert page.evaluate("() => document.activeElement.id") == "live"
 
 
 @no_browser
-def test_who_is_logged_out_is_told_and_led_back_here(site, run, page, monkeypatch):
+def test_who_is_logged_out_is_told_and_led_back_here(site, run, page):
     from airflow.api_fastapi.core_api.security import get_user
 
     from landmark_web.permissions import may_read_searches
@@ -249,13 +209,12 @@ def test_who_is_logged_out_is_told_and_led_back_here(site, run, page, monkeypatc
     def nobody():
         raise HTTPException(401, "Not authenticated")
 
-    run_id, _ = run
-    page.goto(f"/searches/{run_id}?query=1")
+    page.goto(f"{run.address}?query=1")
     known = dict(site.app.dependency_overrides)
     site.app.dependency_overrides.update({get_user: nobody, may_read_searches: nobody})
     notice = page.get_by_role("alert").filter(has_text="logged out")
     notice.wait_for()
     login = notice.get_by_role("link", name="Log in").get_attribute("href")
-    assert login == f"/auth/login?next=/searches/{run_id}%3Fquery%3D1"
+    assert login == f"/auth/login?next={run.address}%3Fquery%3D1"
     site.app.dependency_overrides.update(known)
     notice.wait_for(state="detached")  # logged in again, in another window
