@@ -83,6 +83,7 @@ def test_a_pair_fits_is_enlarged_and_comes_in_full(page, lived_in):
     with page.expect_response("**/images/1?size=full") as answer:
         page.mouse.dblclick(x + 0.75 * width, y + height / 2)
     assert answer.value.status == 200
+    assert page.evaluate("() => String(getSelection())") == ""
     assert enlarged(page) and box(drawing)[2] == pytest.approx(3 * width, rel=0.01)
     page.locator("image[href$='images/1?size=full']").wait_for()
     left, _, wide, _ = box(drawing)

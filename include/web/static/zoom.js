@@ -65,6 +65,9 @@ function begin(frame) {
     event.preventDefault();
     zoom.set(zoom.factor * Math.exp(-event.deltaY / 300), ...at(event));
   }, { passive: false });
+  frame.addEventListener("mousedown", (event) => {
+    if (event.detail > 1) event.preventDefault(); // or words beside it would be selected
+  });
   frame.addEventListener("dblclick", (event) => zoom.set(zoom.factor > 1 ? 1 : 3, ...at(event)));
   frame.addEventListener("pointermove", (event) => {
     if (event.pointerType !== "mouse" || event.buttons !== 1) return;
