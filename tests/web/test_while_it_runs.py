@@ -218,3 +218,26 @@ def test_who_is_logged_out_is_told_and_led_back_here(site, run, page):
     assert login == f"/auth/login?next={run.address}%3Fquery%3D1"
     site.app.dependency_overrides.update(known)
     notice.wait_for(state="detached")  # logged in again, in another window
+
+
+@no_browser
+def test_within_airflows_page_the_login_leads_back_to_that(site, run, page):
+    from airflow.api_fastapi.core_api.security import get_user
+
+    from landmark_web.permissions import may_read_searches
+
+    def nobody():
+        raise HTTPException(401, "Not authenticated")
+
+    frame = f'<!doctype html><iframe src="{run.address}"></iframe>'
+    page.route("**/around?*", lambda route: route.fulfill(body=frame, content_type="text/html"))
+    page.goto("/around?run=1")  # stands for Airflow's page around ours
+    frame = page.frame_locator("iframe")
+    frame.get_by_text("Cancel").wait_for()
+    known = dict(site.app.dependency_overrides)
+    site.app.dependency_overrides.update({get_user: nobody, may_read_searches: nobody})
+    login = frame.get_by_role("alert").get_by_role("link", name="Log in")
+    with page.expect_navigation(url="**/auth/login?**"):
+        login.click()
+    assert page.url.endswith("/auth/login?next=%2Faround%3Frun%3D1")
+    site.app.dependency_overrides.update(known)
