@@ -7,9 +7,9 @@ Trigger with the path of a photograph, or many. They need not be indexed yet.
    and adds them to `landmarks`.
 2. `rank_matches` compares them with every image of the same model, which is read once for all of
    them: mutual nearest neighbours, then the inliers of one affine transformation, fanned out over
-   Dask; then with what the match graph leads to. Writes `matches.txt` and `matches.json` to
-   `LANDMARK_RESULTS/<run id>/`, for each of many photographs to a folder below; `searches.txt`
-   tells all of them in short.
+   Dask; then with what the match graph leads to. What finds no match is compared again, turned by
+   each quarter. Writes `matches.txt` and `matches.json` to `LANDMARK_RESULTS/<run id>/`, for each
+   of many photographs to a folder below; `searches.txt` tells all of them in short.
 3. `draw_matches` draws the inliers of the best matches, and a contact sheet, beside them.
 
 The tab **Landmark** of a run shows all of it.
@@ -99,6 +99,26 @@ S3_PATH = r"[sS]3://[^/\s]+/"
             title="Shortlist",
             description="How many those are. Empty: LANDMARK_SHORTLIST.",
         ),
+        "box": Param(
+            None,
+            type=["null", "array"],
+            items={"type": "number"},
+            minItems=4,
+            maxItems=4,
+            title="Box",
+            description="Only this part of one photograph: [x0, y0, x1, y1] in px of the picture "
+            "as it is displayed, from its left and its top.",
+        ),
+        "turn": Param(
+            None,
+            type=["null", "integer"],
+            minimum=0,
+            maximum=270,
+            multipleOf=90,
+            title="Turn",
+            description="Degrees, clockwise, by which the photograph is turned. Empty: as it is "
+            "and, where that finds no match, turned by each quarter.",
+        ),
         "add_to_index": Param(
             True,
             type="boolean",
@@ -125,6 +145,7 @@ def landmark_search() -> None:
         from landmark.extraction.models import read_chance
         from landmark.index import registry
         from landmark.search import asking, queries
+        from landmark.search.framing import read_framing
         from landmark.search.result import result_folder
         from landmark.search.searches import Searches
         from landmark_airflow import landmark
@@ -134,6 +155,8 @@ def landmark_search() -> None:
             warm_models(settings, WAITED_FOR) as load,
         ):
             asked = params["image_path"]
+            asking.check_framing(asked, params["box"])
+            framing = read_framing(params["box"], params["turn"])
             asking.check_any(asked, settings.check_queries)
             database.migrate()
             folder = result_folder(settings.results, run_id, params["results_path"])
@@ -146,7 +169,7 @@ def landmark_search() -> None:
                 settings.exclude,
                 settings.check_queries,
             )
-            searches = Searches.plan(run_id, folder, asked, found).claim(s3)
+            searches = Searches.plan(run_id, folder, asked, found, framing).claim(s3)
             searches.keep_queries(
                 s3,
                 queries.extract_queries(
@@ -157,6 +180,7 @@ def landmark_search() -> None:
                     params["add_to_index"],
                     settings.coordinates,
                     load,
+                    framing,
                 ),
             )
             return {
@@ -169,12 +193,16 @@ def landmark_search() -> None:
     @task
     def rank_matches(query: dict[str, Any], params: dict[str, Any], run_id: str) -> dict[str, Any]:
         """Compare the queries with every image over Dask; write the ranked txt and json."""
+        from functools import partial
+
         from airflow.sdk import get_current_context
 
         from landmark.cluster.client import open_client
+        from landmark.cluster.warm_models import WAITED_FOR, warm_models
+        from landmark.index import registry
         from landmark.matching.chance import ChanceHistogram
         from landmark.matching.pair import MatchingParameters
-        from landmark.search import rank
+        from landmark.search import rank, turning
         from landmark.search.result import result_folder
         from landmark.search.searches import read_own
         from landmark_airflow import landmark, worker_database
@@ -183,26 +211,36 @@ def landmark_search() -> None:
         push = get_current_context()["ti"].xcom_push
         started = time.monotonic()
 
-        with landmark() as (settings, database, s3), open_client(settings.dask, settings) as client:
+        with (
+            landmark() as (settings, database, s3),
+            open_client(settings.dask, settings) as client,
+            warm_models(settings, WAITED_FOR) as load,
+        ):
             folder = result_folder(settings.results, run_id, query["folder"])
             searches = read_own(s3, folder, run_id)
-            results = rank.rank_table(
+            ranked = partial(
+                rank.rank_table,
                 database,
                 client,
                 query["model"],
-                rank.WrittenQueries(s3, searches.read),
-                params["top_k"],
-                params["min_inliers"],
-                params["mode"],
-                params["shortlist"] or settings.shortlist,
-                MatchingParameters(query["max_distance"]),
+                top_k=params["top_k"],
+                min_inliers=params["min_inliers"],
+                mode=params["mode"],
+                shortlist=params["shortlist"] or settings.shortlist,
+                parameters=MatchingParameters(query["max_distance"]),
                 tell=lambda progress: push("progress", progress.figures),
                 worker_database=worker_database(settings),
                 ranking=params["ranking"],
                 keep_edges=params["add_to_index"] and settings.links > 0,
                 chance_of_model=ChanceHistogram(tuple(query["chance"])),
             )
-            answer = searches.keep_results(s3, results)
+            results = ranked(rank.WrittenQueries(s3, searches.read))
+            if params["turn"] is None:
+                model = partial(registry.searched_model, database, settings)
+                turned = partial(turning.rank_turned, s3, load, model, query["model"], ranked)
+                answer = searches.keep_results(s3, results, turned)
+            else:
+                answer = searches.keep_results(s3, results)
         send_search(answer, time.monotonic() - started)
         return answer
 

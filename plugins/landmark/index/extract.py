@@ -162,8 +162,16 @@ class ImageReader:
         self._client, self._extractor = client, extractor
         self._one_large = threading.Lock()
 
-    def read(self, entry: S3Object) -> Extracted | LandmarkError:
+    def read(
+        self, entry: S3Object, decode: Callable[[bytes, str], DecodedImage] | None = None
+    ) -> Extracted | LandmarkError:
         """An image's features, or why it has none.
+
+        Parameters
+        ----------
+        decode : callable, optional
+            Makes of a file, and what messages call it, the picture that the model sees; by default
+            all of the image.
 
         Raises
         ------
@@ -173,7 +181,7 @@ class ImageReader:
         try:
             with self._one_large if entry.size > LARGE_BYTES else nullcontext():
                 data, etag = read_object(self._client, entry.path)
-                image = self._extractor.decode(data, entry.path)
+                image = (decode or self._extractor.decode)(data, entry.path)
                 del data
             return Extracted(self._extract(image, entry.path), etag, image.shot)
         except LandmarkError as error:

@@ -6,10 +6,12 @@ __all__ = [
     "comparison",
     "copies",
     "drawing",
+    "framing",
     "pictures",
     "queries",
     "rank",
     "result",
     "searches",
     "table",
+    "turning",
 ]

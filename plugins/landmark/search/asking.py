@@ -35,6 +35,18 @@ def is_one(asked: str | Sequence[str]) -> bool:
     return len(found) <= 1 and not "".join(found).endswith("/")
 
 
+def check_framing(asked: str | Sequence[str], box: object) -> None:
+    """Refuse a box that goes with anything but one photograph.
+
+    Raises
+    ------
+    LandmarkError
+    """
+    found = entries(asked)
+    if box is not None and (len(found) != 1 or found[0].endswith("/")):
+        raise LandmarkError("box: goes with exactly one photograph; name one, and no folder")
+
+
 def understood(entry: str) -> str:
     """A path without the quotes around it, its scheme in small letters."""
     bare = entry.strip()

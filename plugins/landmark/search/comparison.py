@@ -12,6 +12,7 @@ from landmark.features import LocalFeatures
 from landmark.matching.pair import MatchingParameters, verify_pairs
 from landmark.matching.putative import QueryDescriptors, putative_matches, whole_numbers
 from landmark.matching.ranking import Match, TopK
+from landmark.search.framing import WHOLE, Framing
 from landmark.storage.partitions import StoredImage
 
 # Matched first, then verified in the order of their putatives.
@@ -30,11 +31,14 @@ class Query:
     said : mapping of int to bool
         Of images that people have compared with it, by the ids of their rows, whether they say that
         it is the same place; with the others it is not compared.
+    framing : Framing
+        What of the photograph has these features.
     """
 
     path: str
     features: LocalFeatures
     said: Mapping[int, bool] = field(default_factory=dict)
+    framing: Framing = WHOLE
 
     @cached_property
     def descriptors(self) -> QueryDescriptors:
@@ -43,7 +47,7 @@ class Query:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # What was arranged stays in its process.
-        return Query, (self.path, self.features, self.said)
+        return Query, (self.path, self.features, self.said, self.framing)
 
 
 class Ranking(NamedTuple):

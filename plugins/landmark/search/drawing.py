@@ -21,6 +21,8 @@ SHEET_COLUMNS = 4
 CELL_PX = (320, 240)
 CAPTION_PX = 26
 GROUND, INK, QUERY_INK = (250, 250, 250), (30, 30, 30), (0, 85, 170)
+# Seen on any photograph, since what is around it is dark.
+BOX_INK = (255, 214, 0)
 
 
 class Pair(NamedTuple):
@@ -136,6 +138,32 @@ def _found(match: Match) -> str:
     measured = [step.inliers for step in match.via if not step.said_same]
     found = f"{min(measured)} inliers" if measured else "said to be the same"
     return f"{found} by way of {others} {'other' if others == 1 else 'others'}"
+
+
+def with_box(
+    pixels: NDArray[np.uint8], extent: tuple[float, float, float, float]
+) -> NDArray[np.uint8]:
+    """A photograph with a box drawn on it: dark around, since only what is in it was compared.
+
+    Parameters
+    ----------
+    pixels : uint8 array [h, w, 3]
+        RGB.
+    extent : (y0, x0, y1, x1)
+        Fractions of the height and the width.
+    """
+    height, width = pixels.shape[:2]
+    y0, x0, y1, x1 = (
+        round(side * length)
+        for side, length in zip(extent, (height, width, height, width), strict=True)
+    )
+    marked = pixels // 2
+    marked[y0:y1, x0:x1] = pixels[y0:y1, x0:x1]
+    picture = Image.fromarray(marked)
+    thickness = max(2, max(height, width) // 200)
+    box = (x0, y0, max(x0, x1 - 1), max(y0, y1 - 1))
+    ImageDraw.Draw(picture).rectangle(box, outline=BOX_INK, width=thickness)
+    return np.array(picture)
 
 
 def to_jpeg(image: Image.Image) -> bytes:

@@ -11,7 +11,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from landmark.errors import LandmarkError, ServerFault, in_one_line
-from landmark.search.result import CONTACT_SHEET, JSON, QUERY, TEXT
+from landmark.search.result import CONTACT_SHEET, JSON, QUERY, TEXT, TURNED_QUERY
 from landmark.storage.bucket import delete_object, list_objects
 
 logger = logging.getLogger(__name__)
@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 NAME_CHARACTERS = 50
 # The files of one result, and the folder of one photograph of several: as this software writes
 # them. What has another name is somebody else's.
-FILE = re.compile("|".join([*map(re.escape, (TEXT, JSON, QUERY, CONTACT_SHEET)),
+FILE = re.compile("|".join([*map(re.escape, (TEXT, JSON, QUERY, TURNED_QUERY, CONTACT_SHEET)),
                             r"matches/[0-9]{3,}\.jpg"]))  # fmt: skip
 FOLDER = re.compile(r"[\w.-]+-[0-9a-f]{16}/")
 

@@ -14,14 +14,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landmark.errors import LandmarkError
-from landmark.extraction.decoding import shrink
+from landmark.extraction.decoding import DecodedImage, shrink
 from landmark.extraction.sandbox import decode_isolated
 from landmark.features import LocalFeatures
 from landmark.matching.pair import MatchingParameters, compare
 from landmark.matching.ranking import Match
 from landmark.progress import Progress
-from landmark.search.drawing import CELL_PX, Pair, draw_chain, draw_contact_sheet
-from landmark.search.result import CONTACT_SHEET, PICTURE, read_query, read_result
+from landmark.search.drawing import CELL_PX, Pair, draw_chain, draw_contact_sheet, with_box
+from landmark.search.framing import ALL, Extent, Framing
+from landmark.search.result import (
+    CONTACT_SHEET,
+    PICTURE,
+    QUERY,
+    TURNED_QUERY,
+    SearchResult,
+    read_query,
+    read_result,
+)
 from landmark.search.searches import read_own
 from landmark.storage.bucket import read_etag, read_object, write_object
 from landmark.storage.database import Database
@@ -61,10 +70,19 @@ class Photograph(NamedTuple):
     pixels : uint8 array [h, w, 3]
         RGB.
     features : LocalFeatures
+    extent : Extent
+        Of what these features are, on the picture.
     """
 
     pixels: NDArray[np.uint8]
     features: LocalFeatures
+    extent: Extent = ALL
+
+    def at(self, features: NDArray[np.intp]) -> NDArray[np.float64]:
+        """Where some of the features lie, (y, x) as fractions of the picture's sides, [k, 2]."""
+        y0, x0, y1, x1 = self.extent
+        located = self.features.relative_locations[features]
+        return located * [y1 - y0, x1 - x0] + [y0, x0]
 
 
 def read_pairs(
@@ -87,10 +105,7 @@ def read_pairs(
     if not ranks:
         return
     result = read_result(client, folder)
-    query_data, _ = read_object(client, result.query)
-    query = Photograph(
-        decode_isolated(query_data, result.query, side_px).pixels, read_query(client, folder)
-    )
+    query = _read_query(client, folder, result, side_px)
     parameters = MatchingParameters(result.parameters["max_distance"])
     for rank in ranks:
         match = result.matches[rank - 1]
@@ -105,6 +120,21 @@ def read_pairs(
             match,
             [_pair(*ends, parameters) for ends in pairwise([query, *images])],
         )
+
+
+def _read_query(client: Any, folder: str, result: SearchResult, side_px: int) -> Photograph:
+    """The query as it was compared: turned, and its box drawn."""
+    data, _ = read_object(client, result.query)
+    framing = result.framing
+    pixels, extent = framed_picture(decode_isolated(data, result.query, side_px), framing)
+    name = TURNED_QUERY if framing.is_found else QUERY
+    return Photograph(pixels, read_query(client, folder, name), extent)
+
+
+def framed_picture(image: DecodedImage, framing: Framing) -> tuple[NDArray[np.uint8], Extent]:
+    """All of a photograph turned, with its box drawn; and where that lies on it."""
+    pixels, extent = framing.turned(image.pixels), framing.extent(image.width, image.height)
+    return (pixels if extent == ALL else with_box(pixels, extent)), extent
 
 
 def _read(database: Database, client: Any, path: str, model: str, side_px: int) -> Photograph:
@@ -164,8 +194,8 @@ def _pair(query: Photograph, image: Photograph, parameters: MatchingParameters) 
     return Pair(
         query.pixels,
         image.pixels,
-        query.features.relative_locations[inliers[:, 0]],
-        image.features.relative_locations[inliers[:, 1]],
+        query.at(inliers[:, 0]),
+        image.at(inliers[:, 1]),
     )
 
 

@@ -155,7 +155,7 @@ class RunningSearch:
         """What is listed, best first, each with its copies and how many chance brings as far.
 
         A shortlist holds nearly all that chance brings far: what is most alike. So it is of the
-        table's size that this depends, not of the shortlist's.
+        table's size that this depends, not of the shortlist's. Who looks again gives it more tries.
         """
         if self.around is not None:
             found = rank_by_graph(self.best.matches, self.around, min_inliers)
@@ -164,6 +164,7 @@ class RunningSearch:
         images = self.compared
         if self.mode == "shortlist":
             images = max(images, table.images - self.is_indexed)
+        images *= self.query.framing.looks
         paths = [match.image_path for match in found]
         alike = table.likeness.of(self.query.features, paths) if table.likeness else {}
         judged = [

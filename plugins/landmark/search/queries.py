@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -17,6 +18,7 @@ from landmark.index.listing import Listing
 from landmark.index.registry import COMMAND
 from landmark.progress import Progress
 from landmark.search.asking import entries, refusal
+from landmark.search.framing import WHOLE, Framing, decode_framed
 from landmark.settings import EXCLUDE
 from landmark.storage.aggregations import current_aggregation
 from landmark.storage.bucket import (
@@ -138,6 +140,7 @@ def extract_queries(
     add_to_index: bool,
     coordinates: bool = True,
     load: Callable[[ModelConfig], Extractor] = load_extractor,
+    framing: Framing = WHOLE,
 ) -> Iterator[tuple[str, LocalFeatures | LandmarkError]]:
     """The features of query images, or why there are none; in any order.
 
@@ -150,6 +153,8 @@ def extract_queries(
         Add to the index also where photographs say that they were taken.
     load : callable
         Gives the model.
+    framing : Framing
+        What of each is compared; what is added to the index is all of it, upright.
 
     Yields
     ------
@@ -163,7 +168,9 @@ def extract_queries(
         If the model cannot be used.
     """
     progress = Progress(len(paths), "photographs read")
-    features = _query_features(database, client, model, paths, add_to_index, coordinates, load)
+    features = _query_features(
+        database, client, model, paths, add_to_index, coordinates, load, framing
+    )
     for path, found in features:
         progress.add()
         if isinstance(found, LocalFeatures) and not len(found):
@@ -186,8 +193,10 @@ def _query_features(
     add_to_index: bool,
     coordinates: bool,
     load: Callable[[ModelConfig], Extractor],
+    framing: Framing,
 ) -> Iterator[tuple[str, LocalFeatures | LandmarkError]]:
     new = []
+    kept: set[str] = set()  # in the table, as they lie in S3
     for path in paths:
         try:
             etag = read_etag(client, path)
@@ -199,26 +208,35 @@ def _query_features(
         indexed = find_image(database, path, model.fingerprint)
         if indexed is not None and etag in indexed[0]:
             logger.info("%s is indexed already", path)
-            yield path, indexed[1]
-        else:
-            new.append(S3Object(path, etag, 0))
+            kept.add(path)
+            if framing.is_whole:
+                yield path, indexed[1]
+                continue
+        new.append(S3Object(path, etag, 0))
     if not new:
         return
-    reader = ImageReader(client, _load_for_search(load, model))
+    reader = ImageReader(client, load_for_search(load, model))
     aggregation = current_aggregation(database, model.fingerprint) if add_to_index else None
+    framed = (
+        None
+        if framing.is_whole
+        else partial(decode_framed, framing=framing, max_size_px=model.max_image_size_px)
+    )
 
     def read(entry: S3Object) -> tuple[str, LocalFeatures | LandmarkError | BodyFault]:
+        is_added = add_to_index and entry.path not in kept
         try:
-            found = reader.read(entry)
+            found = reader.read(entry, framed)
+            whole = reader.read(entry) if framed and is_added else found
         except BodyFault as error:
             return entry.path, error
         if isinstance(found, LandmarkError):
             return entry.path, found
-        if add_to_index:
+        if is_added and not isinstance(whole, LandmarkError):
             save_image(
-                database, entry.path, model.fingerprint, entry.etag, found.features,
-                aggregation=aggregation, read_etag=found.etag,
-                shot=found.shot if coordinates else found.shot.without_place(),
+                database, entry.path, model.fingerprint, entry.etag, whole.features,
+                aggregation=aggregation, read_etag=whole.etag,
+                shot=whole.shot if coordinates else whole.shot.without_place(),
             )  # fmt: skip
         return entry.path, found.features
 
@@ -234,7 +252,8 @@ def _query_features(
         yield path, LandmarkError(str(fault))
 
 
-def _load_for_search(load: Callable[[ModelConfig], Extractor], model: ModelConfig) -> Extractor:
+def load_for_search(load: Callable[[ModelConfig], Extractor], model: ModelConfig) -> Extractor:
+    """The model of a search; a refusal says how searches go on without it."""
     try:
         return load(model)
     except LandmarkError as error:

@@ -62,7 +62,8 @@ class WrittenQueries:
 
     def __iter__(self) -> Iterator[Query]:
         for search in self.searches:
-            yield Query(search.query, read_query(self.client, search.folder))
+            features = read_query(self.client, search.folder)
+            yield Query(search.query, features, framing=search.framing.asked)
 
 
 def rank_table(
@@ -102,7 +103,8 @@ def rank_table(
     ranking : {'graph', 'inliers'}
         By inliers and what the match graph says together, or by inliers alone.
     keep_edges : bool
-        Add what a query that is indexed itself was found to match to the graph.
+        Add what a query that is indexed itself was found to match to the graph; not of a part, or
+        turned, whose features are not those of its row.
     chance_of_model : ChanceHistogram
         What is known of the model besides what was measured on the table.
 
@@ -146,7 +148,7 @@ def rank_table(
             own = [
                 own_edges(frozen, model, search.query, search.best.matches)
                 for search in searches
-                if keep_edges
+                if keep_edges and search.query.framing.is_whole
             ]
             listed = [search.listed(table, top_k, min_inliers) for search in searches]
             places = [
@@ -181,6 +183,7 @@ def rank_table(
                 chance=figures.source,
                 place=place,
                 whereabouts=where,
+                framing=search.query.framing,
             )
 
 

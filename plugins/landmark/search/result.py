@@ -16,6 +16,7 @@ from landmark.errors import LandmarkError
 from landmark.features import LocalFeatures
 from landmark.matching.ranking import Match
 from landmark.matching.whereabouts import Whereabouts
+from landmark.search.framing import WHOLE, Framing
 from landmark.search.place import FoundPlace
 from landmark.storage.bucket import read_object, write_object
 
@@ -25,6 +26,7 @@ logger = logging.getLogger(__name__)
 TEXT = "matches.txt"
 JSON = "matches.json"
 QUERY = "query.npz"
+TURNED_QUERY = "query-turned.npz"  # of what was found so; the other is what it was asked as
 PICTURE = "matches/{rank:03d}.jpg"
 CONTACT_SHEET = "contact-sheet.jpg"
 
@@ -68,6 +70,8 @@ class SearchResult:
         That of the sure matches; None without any, or where these are in none.
     whereabouts : Whereabouts or None
         Where these say that they were taken; None where none does.
+    framing : Framing
+        What of the query was compared.
     """
 
     query: str
@@ -81,6 +85,7 @@ class SearchResult:
     chance: str = ""
     place: FoundPlace | None = None
     whereabouts: Whereabouts | None = None
+    framing: Framing = WHOLE
 
     def to_text(self) -> bytes:
         """matches.txt: a header, then a line of `COLUMNS` for each match, separated by tabs.
@@ -90,6 +95,7 @@ class SearchResult:
         parameters = " ".join(f"{name}={value}" for name, value in self.parameters.items())
         header = {
             "query": self.query.translate(CONTROL_CHARACTERS),
+            **self.framing.told,
             "model": self.model,
             "images compared": self.images_compared,
             "index time": self.index_time,
@@ -208,15 +214,15 @@ def result_folder(results: str, run_id: str, results_path: str | None = None) ->
     return folder
 
 
-def write_query(client: Any, folder: str, features: LocalFeatures) -> None:
+def write_query(client: Any, folder: str, features: LocalFeatures, name: str = QUERY) -> None:
     """Keep the query's features beside the result, for the tasks to come."""
-    write_object(client, folder + QUERY, features.to_bytes(), "application/zip")
+    write_object(client, folder + name, features.to_bytes(), "application/zip")
 
 
-def read_query(client: Any, folder: str) -> LocalFeatures:
+def read_query(client: Any, folder: str, name: str = QUERY) -> LocalFeatures:
     """Read what `write_query` wrote; `LandmarkError` if something else lies there."""
-    with _refused(folder + QUERY):
-        return LocalFeatures.from_bytes(read_object(client, folder + QUERY)[0])
+    with _refused(folder + name):
+        return LocalFeatures.from_bytes(read_object(client, folder + name)[0])
 
 
 def write_result(client: Any, folder: str, result: SearchResult) -> dict[str, Any]:

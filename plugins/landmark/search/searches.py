@@ -7,7 +7,7 @@ prefix each photograph has a folder below it. `searches.txt` and `searches.json`
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -19,15 +19,15 @@ from landmark.features import LocalFeatures
 from landmark.matching.ranking import FAILED, OUTCOMES
 from landmark.search.asking import is_one
 from landmark.search.folders import query_folder, remove_leftovers
+from landmark.search.framing import WHOLE, Framing
 from landmark.search.result import (
     CONTROL_CHARACTERS,
-    JSON,
-    QUERY,
     TEXT,
     SearchResult,
     write_query,
     write_result,
 )
+from landmark.search.single import Search as Search
 from landmark.storage.bucket import (
     ObjectMissing,
     ObjectRefused,
@@ -40,49 +40,6 @@ OVERVIEW_JSON = "searches.json"
 
 #: Of all reasons why a run has nothing to show.
 REASONS_TOLD = 3
-
-
-@dataclass(frozen=True)
-class Search:
-    """One photograph of a run, and what became of it.
-
-    Parameters
-    ----------
-    query : str
-        ``s3://bucket/key``; or a prefix below which nothing was found.
-    folder : str
-        ``s3://bucket/…/``: where its result is.
-    is_read : bool
-        Whether its features lie there.
-    outcome : str or None
-        The verdict, or ``failed``; None as long as it is not known.
-    reason : str or None
-        Why it failed.
-    inliers, best : int, str or None
-        Of the best match.
-    matches, images_compared : int
-        How many were ranked, and of how many.
-    """
-
-    query: str
-    folder: str
-    is_read: bool = False
-    outcome: str | None = None
-    reason: str | None = None
-    inliers: int = 0
-    best: str | None = None
-    matches: int = 0
-    images_compared: int = 0
-
-    def failed(self, reason: str) -> Search:
-        """The same, failed."""
-        return replace(self, outcome=FAILED, reason=reason)
-
-    @property
-    def files(self) -> list[str]:
-        """What has been written of it, but for pictures."""
-        answer = [] if self.outcome in (None, FAILED) else [JSON, TEXT]
-        return [self.folder + name for name in [*([QUERY] if self.is_read else []), *answer]]
 
 
 @dataclass(frozen=True)
@@ -108,6 +65,7 @@ class Searches:
         folder: str,
         asked: str | Sequence[str],
         found: Iterable[tuple[str, str | None]],
+        framing: Framing = WHOLE,
     ) -> Searches:
         """Give each photograph its folder.
 
@@ -117,11 +75,14 @@ class Searches:
             What the run was given.
         found : iterable of (str, str or None)
             Of `landmark.search.queries.find_queries`: paths, and why one cannot be searched for.
+        framing : Framing
+            What of each is compared.
         """
         alone = is_one(asked)
         searches = []
         for path, reason in found:
-            search = Search(path, folder if alone else query_folder(folder, path))
+            below = folder if alone else query_folder(folder, path)
+            search = Search(path, below, framing=framing)
             searches.append(search.failed(reason) if reason else search)
         return cls(run_id, folder, tuple(searches))
 
@@ -186,7 +147,10 @@ class Searches:
         return self._with(searches.values()).write(client)
 
     def keep_results(
-        self, client: Any, results: Iterable[SearchResult | LandmarkError]
+        self,
+        client: Any,
+        results: Iterable[SearchResult | LandmarkError],
+        again: Callable[[list[Search]], Iterable[SearchResult]] = lambda unmatched: (),
     ) -> dict[str, Any]:
         """Write each result into its query's folder as it comes, then the overview.
 
@@ -194,6 +158,9 @@ class Searches:
         ----------
         results : iterable of SearchResult or LandmarkError
             One for each photograph that was `read`, in that order.
+        again : callable
+            Looks again for those without a sure match; what it finds takes the place of the first
+            result.
 
         Returns
         -------
@@ -206,29 +173,25 @@ class Searches:
         LandmarkError
             If there is no result, or the folder is another run's by now.
         """
-        done, answers = [], []
+        done: dict[str, Search] = {}
+        answers: dict[str, dict[str, Any]] = {}
+
+        def keep(search: Search, result: SearchResult) -> None:
+            self._check_owner(client)
+            answers[search.query] = write_result(client, search.folder, result)
+            done[search.query] = search.found(result)
+
         for search, result in zip(self.read, results, strict=True):
             if isinstance(result, LandmarkError):
-                done.append(search.failed(str(result)))
-                continue
-            self._check_owner(client)
-            answer = write_result(client, search.folder, result)
-            answers.append(answer)
-            done.append(
-                replace(
-                    search,
-                    outcome=result.verdict,
-                    reason=None,
-                    inliers=answer["inliers"],
-                    best=answer["best"],
-                    matches=answer["matches"],
-                    images_compared=result.images_compared,
-                )
-            )
+                done[search.query] = search.failed(str(result))
+            else:
+                keep(search, result)
+        for result in again([search for search in done.values() if search.is_unmatched]):
+            keep(done[result.query], result)
         self._check_owner(client)
-        finished = self._with(done).write(client)
+        finished = self._with(done.values()).write(client)
         finished.remove_leftovers(client)  # all pictures, too: of what an earlier try found
-        answer = max(answers, key=lambda answer: int(answer["inliers"]))
+        answer = max(answers.values(), key=lambda answer: int(answer["inliers"]))
         if len(self.searches) > 1:
             answer["result"] = self.folder + OVERVIEW_TEXT
         return {**answer, "searches": finished.counts}
