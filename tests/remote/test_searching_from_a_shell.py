@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -249,3 +250,36 @@ def test_nobody_at_the_address_is_told_in_one_line(monkeypatch, capsys):
     assert cli.main(["search", "s3://b/q.jpg", "--api-url", "http://127.0.0.1:1"]) == 1
     told = capsys.readouterr().err.strip()
     assert "http://127.0.0.1:1: does not answer" in told and "\n" not in told
+
+
+def test_a_part_of_one_photograph_and_its_turn_are_asked_for(server, capsys, monkeypatch):
+    from landmark.search.framing import Framing
+
+    server.found = {"s3://b/q.jpg": FOUND[:1]}
+    found = replace(result_of("s3://b/q.jpg", FOUND[:1]), framing=Framing((10, 20, 300, 400), 90))
+    monkeypatch.setitem(globals(), "result_of", lambda query, matches: found)
+    assert cli.main(["search", "s3://b/q.jpg", "--box", "10,20.0,300,400", "--turn", "90"]) == 0
+    assert server.conf == {"image_path": "s3://b/q.jpg", "box": [10, 20, 300, 400], "turn": 90}
+    told = capsys.readouterr().out.splitlines()[0]
+    assert told == (
+        "s3://b/q.jpg: match, 1 of 1,200 images ranked, box 10,20,300,400, "
+        "turned by 90 degrees clockwise"
+    )
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        (["q.jpg", "p.jpg", "--box", "1,2,30,40"], "box: goes with exactly one photograph"),
+        (["s3://b/all/", "--box", "1,2,30,40"], "box: goes with exactly one photograph"),
+        (["q.jpg", "--box", "1,2,3"], "box: [1.0, 2.0, 3.0] is no box; give x0, y0, x1, y1 in px"),
+        (["q.jpg", "--box", "40,2,30,40"], "box 40,2,30,40: is empty"),
+    ],
+)
+def test_a_box_that_cannot_be_asked_for_uploads_nothing(server, capsys, asked, words):
+    assert cli.main(["search", *asked]) == 1
+    told = capsys.readouterr().err
+    assert words in told and told.count("\n") == 1 and server.uploaded == []
+    with pytest.raises(SystemExit):
+        cli.main(["search", "q.jpg", "--box", "left half"])
+    assert "left half is no box; write X0,Y0,X1,Y1" in capsys.readouterr().err

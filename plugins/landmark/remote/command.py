@@ -1,9 +1,10 @@
 """Search for photographs by a running Airflow: of this machine, or in S3.
 
-    landmark search PHOTO… [--json]
+    landmark search PHOTO… [--box X0,Y0,X1,Y1] [--json]
 
 What is local is uploaded to LANDMARK_UPLOADS; s3://bucket/key is searched for where it lies, and a
-prefix that ends in / means every photograph below. Airflow's address and login are those of
+prefix that ends in / means every photograph below. With --box only this part of the one photograph,
+in px of the picture as it is displayed, from its left and its top. Airflow's address and login are those of
 `airflowctl`: AIRFLOW_CLI_TOKEN; or AIRFLOW_CLI_USERNAME and AIRFLOW_CLI_PASSWORD; or a file of mode
 0600, ~/airflow/production.json: {"api_url": "http://…", "username": "…", "password": "…"}.
 
@@ -26,7 +27,8 @@ from landmark.errors import LandmarkError, in_one_line
 from landmark.matching.ranking import FAILED
 from landmark.remote.airflow import Airflow, Unreachable
 from landmark.remote.login import find_login
-from landmark.search.asking import SCHEME, check_form, understood
+from landmark.search.asking import SCHEME, check_form, check_framing, understood
+from landmark.search.framing import read_framing
 from landmark.search.result import SearchResult
 from landmark.search.searches import Search
 from landmark.search.table import in_columns
@@ -53,6 +55,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--api-url", metavar="URL", help="Airflow's; default: http://localhost:8080"
     )
+    parser.add_argument(
+        "--box", type=_box, metavar="X0,Y0,X1,Y1", help="only this part of one photograph, in px"
+    )
+    parser.add_argument(
+        "--turn",
+        type=int,
+        choices=[0, 90, 180, 270],
+        help="degrees, clockwise; default: as it is and, where that finds no match, each quarter",
+    )
     parser.add_argument("--top-k", type=int, metavar="N", help="at most so many matches of each")
     parser.add_argument("--min-inliers", type=int, metavar="N", help="leave out what has fewer")
     parser.add_argument("--mode", choices=["auto", "exhaustive", "shortlist"])
@@ -68,6 +79,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Search as told; return the program's exit status."""
     try:
+        check_framing(options.photographs, options.box)
+        read_framing(options.box, options.turn)
         with Airflow(find_login(os.environ, options.api_url)) as airflow:
             return search(airflow, options)
     except LandmarkError as error:
@@ -143,6 +156,13 @@ def follow(airflow: Airflow, run_id: str) -> None:
         time.sleep(POLL_S)
 
 
+def _box(text: str) -> list[float]:
+    try:
+        return [float(side) for side in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text} is no box; write X0,Y0,X1,Y1") from None
+
+
 class _Line:
     """One line of a terminal that is written over; in a log one line each time it changes."""
 
@@ -203,6 +223,8 @@ def _conf(options: argparse.Namespace, named: dict[str, str]) -> dict[str, Any]:
         "min_inliers": options.min_inliers,
         "mode": options.mode,
         "ranking": options.ranking,
+        "box": options.box,
+        "turn": options.turn,
         "add_to_index": add_to_index,
     }
     told = {name: value for name, value in asked.items() if value is not None}
@@ -245,7 +267,8 @@ def _table(name: str, one: Search, result: SearchResult | None) -> str:
         reason = in_one_line((one.reason or "not compared").replace(f"{one.query}: ", ""))
         return f"{name}: failed: {reason}\n"
     matches, images = len(result.matches), result.images_compared
-    lines = [f"{name}: {result.verdict}, {matches:,} of {images:,} images ranked"]
+    told = ", ".join([f"{matches:,} of {images:,} images ranked", *result.framing.in_words])
+    lines = [f"{name}: {result.verdict}, {told}"]
     if matches:
         lines += in_columns(result.matches)
     return "\n".join(lines) + "\n"

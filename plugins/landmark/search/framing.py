@@ -77,6 +77,11 @@ class Framing:
             told["turn"] = f"{'found when ' * self.is_found}turned by {self.turn} degrees clockwise"
         return told
 
+    @property
+    def in_words(self) -> list[str]:
+        """The same as phrases of a sentence."""
+        return [f"box {value}" if name == "box" else value for name, value in self.told.items()]
+
     def check(self, width: int, height: int, name: str) -> None:
         """Refuse a box that is not on a photograph of this size, or too small.
 
