@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from landmark.errors import LandmarkError, ServerFault, UnusableImage
 from landmark.storage.bucket import ObjectMissing
 from landmark_web.pages import (
+    again,
     corrections,
     index,
     looking,
@@ -45,6 +46,9 @@ logger = logging.getLogger(__name__)
 app = FastAPI(title="Landmark", docs_url=None, redoc_url=None, openapi_url=None)
 app.include_router(searches.forms)
 app.include_router(searches.router)
+app.include_router(again.undoing)
+app.include_router(again.forms)
+app.include_router(again.router)
 app.include_router(uploads.forms)
 app.include_router(selection.forms)
 app.include_router(selection.router)

@@ -15,6 +15,7 @@ from fastapi import HTTPException, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse, StreamingResponse
 
 from landmark.errors import LandmarkError
+from landmark.search.framing import WHOLE, Framing
 from landmark.storage.bucket import ObjectMissing, read_etag, read_object
 from landmark_web.connection import connected
 from landmark_web.limits import DECODING, FRESH_S, IN_FULL, LOOKING, SENDING, SIDES_PX, Slots
@@ -80,15 +81,18 @@ def is_shown(*paths: str) -> bool:
     return True
 
 
-async def picture(request: Request, user: Any, path: str, size: str) -> Response:
+async def picture(
+    request: Request, user: Any, path: str, size: str, framing: Framing = WHOLE
+) -> Response:
     """A photograph or picture of S3, encoded anew; nothing if the browser has it."""
+    as_asked = (size, *framing.told.values())
 
     def look() -> str:
-        return etag_of(path, read_etag(connected().s3, path), size)
+        return etag_of(path, read_etag(connected().s3, path), *as_asked)
 
     def draw() -> tuple[bytes, str]:
-        body, etag = thumbnail(connected().s3, path, SIDES_PX[size])
-        return body, etag_of(path, etag, size)
+        body, etag = thumbnail(connected().s3, path, SIDES_PX[size], framing)
+        return body, etag_of(path, etag, *as_asked)
 
     with _gone():
         etag = await LOOKING.run(user, look)

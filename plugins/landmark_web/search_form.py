@@ -14,7 +14,8 @@ from starlette.datastructures import UploadFile
 from landmark.errors import LandmarkError
 from landmark.index.photographs import PHOTOGRAPHS
 from landmark.matching.ranking import MIN_INLIERS
-from landmark.search.asking import entries, refusal
+from landmark.search.asking import check_framing, entries, refusal
+from landmark.search.framing import read_framing
 from landmark.search.queries import find_queries, look_at
 from landmark_airflow import Landmark
 from landmark_web.limits import DECODING, LISTING, MAX_UPLOAD_BYTES, REST_BYTES
@@ -23,6 +24,9 @@ from landmark_web.uploads import upload
 
 MODES = ("auto", "exhaustive", "shortlist")
 RANKINGS = ("graph", "inliers")
+#: Of a box, in px of the photograph as it is displayed.
+SIDES = {"x0": "Left", "y0": "Top", "x1": "Right", "y1": "Bottom"}
+TURNS = ("0", "90", "180", "270")
 #: So many photographs below prefixes are searched for unasked.
 UNASKED = 20
 #: What a browser offers to choose: many count HEIC and JPEG 2000 among no images.
@@ -76,6 +80,8 @@ def defaults() -> dict[str, str]:
         "min_inliers": str(MIN_INLIERS),
         "mode": MODES[0],
         "ranking": RANKINGS[0],
+        "shortlist": "",
+        **dict.fromkeys([*SIDES, "turn"], ""),
     }
 
 
@@ -126,7 +132,11 @@ async def start(request: Request, user: Any, form: Form, landmark: Landmark) -> 
         "mode": form.fields.get("mode", MODES[0]),
         "ranking": form.fields.get("ranking", RANKINGS[0]),
         "add_to_index": "add_to_index" in form.fields,
+        **_framing(form.fields),
     }
+    if form.fields.get("shortlist"):
+        conf["shortlist"] = _whole_number(form.fields, "shortlist", "Shortlist")
+    check_framing(lines or [form.name], conf.get("box"))
     if form.photograph is None:
         paths = await LISTING.run(user, _look_at, landmark, lines, form.fields.get("agreed", ""))
         conf["image_path"] = paths[0] if len(paths) == 1 else paths
@@ -189,6 +199,19 @@ def _look_at(landmark: Landmark, lines: Sequence[str], agreed: str) -> list[str]
     if (reasons or is_many) and agreed != str(number):
         raise Doubt(reasons, number, len(lines))
     return good
+
+
+def _framing(fields: Mapping[str, str]) -> dict[str, Any]:
+    """The box and the turn of a form; nothing that it leaves empty."""
+    found: dict[str, Any] = {}
+    if any(fields.get(side) for side in SIDES):
+        if not all(fields.get(side) for side in SIDES):
+            raise LandmarkError("Box: give all of its four sides, or none.")
+        found["box"] = [_whole_number(fields, side, title) for side, title in SIDES.items()]
+    if fields.get("turn"):
+        found["turn"] = _whole_number(fields, "turn", "Turn")
+    read_framing(**found)
+    return found
 
 
 def _whole_number(fields: Mapping[str, str], name: str, title: str) -> int:

@@ -11,6 +11,8 @@ from PIL import Image
 
 from landmark.extraction.sandbox import decode_isolated
 from landmark.search.drawing import to_jpeg
+from landmark.search.framing import WHOLE, Framing
+from landmark.search.seen import framed_picture
 from landmark.storage.bucket import read_object
 from landmark_web.limits import PICTURES_KEPT_BYTES
 
@@ -19,7 +21,7 @@ _kept: LRUCache[str, bytes] = LRUCache(PICTURES_KEPT_BYTES, getsizeof=len)
 _lock = Lock()
 
 
-def thumbnail(client: Any, path: str, side_px: int) -> tuple[bytes, str]:
+def thumbnail(client: Any, path: str, side_px: int, framing: Framing = WHOLE) -> tuple[bytes, str]:
     """A photograph in S3 as a JPEG of our own, and the etag of the photograph.
 
     Nothing of the file itself is passed on: no metadata, no hidden content, no foreign format.
@@ -28,6 +30,8 @@ def thumbnail(client: Any, path: str, side_px: int) -> tuple[bytes, str]:
     ----------
     side_px : int
         Longest side of the picture.
+    framing : Framing
+        How it is turned, and the box that is drawn on it.
 
     Raises
     ------
@@ -35,7 +39,8 @@ def thumbnail(client: Any, path: str, side_px: int) -> tuple[bytes, str]:
         If it is missing, may not be read, or is no photograph.
     """
     data, etag = read_object(client, path)
-    return to_jpeg(Image.fromarray(decode_isolated(data, path, side_px).pixels)), etag
+    pixels = framed_picture(decode_isolated(data, path, side_px), framing)
+    return to_jpeg(Image.fromarray(pixels)), etag
 
 
 def kept_picture(etag: str) -> bytes | None:

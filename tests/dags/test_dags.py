@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from PIL import Image
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
@@ -212,6 +213,9 @@ def test_every_param_has_a_title_and_a_description(dags):
         ({"image_path": ["s3://b/k.jpg", "k.jpg"]}, "does not match"),
         ({"image_path": {"path": "s3://b/k.jpg"}}, "is not of type 'string', 'array'"),
         ({"image_path": "s3://b/k.jpg", "mode": "fast"}, "is not one of"),
+        ({"image_path": "s3://b/k.jpg", "turn": 45}, "not a multiple of 90"),
+        ({"image_path": "s3://b/k.jpg", "box": [1, 2, 3]}, "is too short"),
+        ({"image_path": "s3://b/k.jpg", "box": [1, 2, 3, "4"]}, "is not of type 'number'"),
         ({"image_path": "s3://b/k.jpg", "top_k": 0}, "less than the minimum"),
     ],
 )
@@ -341,6 +345,38 @@ def test_index_then_search(dags, bucket, photograph, s3, least_rights):
     )
     assert run.state == "success"
     assert len(read(s3, base + "results/mine/matches.txt").splitlines()) == 10
+
+
+def test_a_part_of_a_photograph_and_one_on_its_side_are_searched_for(
+    dags, bucket, photograph, s3, least_rights
+):
+    places = {f"images/{p}/{v}.jpg": photograph(p, v) for p in range(3) for v in range(2)}
+    buffer = io.BytesIO()
+    Image.open(io.BytesIO(photograph(1, -1))).rotate(90).save(buffer, "JPEG", quality=92)
+    base = bucket({**places, "queries/side.jpg": buffer.getvalue()})
+    assert dags["landmark_index"].test().state == "success"
+
+    def search(**conf):
+        run = dags["landmark_search"].test(run_conf=conf)
+        folder = f"{base}results/{run.run_id}/"
+        text = read(s3, folder + "matches.txt") if run.state == "success" else ""
+        header = dict(line[2:].split(": ", 1) for line in text.splitlines() if line[:2] == "# ")
+        return run, header, json.loads(read(s3, folder + "matches.json")) if text else {}
+
+    run, header, found = search(image_path=base + "queries/side.jpg", box=[0, 0, 320, 300])
+    assert header["verdict"] == "match" and header["box"] == "0,0,320,300"
+    assert header["turn"] == "found when turned by 90 degrees clockwise"
+    assert found["framing"] == {"box": [0, 0, 320, 300], "turn": 90, "is_found": True}
+    assert xcom(run, "rank_matches")["verdict"] == "match" and xcom(run, "draw_matches") >= 2
+    run, header, found = search(image_path=base + "queries/side.jpg", turn=0)
+    assert header["verdict"] != "match" and "turn" not in header and found["framing"]["turn"] == 0
+    run, _, _ = search(image_path=base + "queries/", box=[0, 0, 320, 300])
+    assert run.state == "failed"
+    assert xcom(run, "extract_query", "reason").startswith("box: goes with exactly one photograph")
+    run, _, _ = search(image_path=base + "queries/side.jpg", box=[0, 0, 400, 300])
+    assert "reaches beyond the picture, which has 320x320 px" in xcom(
+        run, "extract_query", "reason"
+    )
 
 
 def test_a_watched_place_is_told_of_over_two_sweeps(dags, bucket, photograph, s3, least_rights):

@@ -10,18 +10,20 @@ import pytest
 from PIL import Image
 
 from landmark.errors import LandmarkError, UnusableImage
-from landmark.extraction.decoding import decode_image
+from landmark.extraction.decoding import DecodedImage, decode_image
 from landmark.extraction.extractor import load_extractor
 from landmark.features import LocalFeatures
 from landmark.index.extract import ImageReader
 from landmark.matching.pair import compare
+from landmark.search import framing
 from landmark.search.asking import check_framing
 from landmark.search.framing import WHOLE, Framing, decode_framed, read_framing
-from landmark.search.pictures import draw_pair, framed_picture
+from landmark.search.pictures import draw_pair, find_lines, read_pairs
 from landmark.search.queries import extract_queries
 from landmark.search.rank import WrittenQueries, rank_table
 from landmark.search.result import TURNED_QUERY, read_query, read_result
 from landmark.search.searches import Searches, read_own
+from landmark.search.seen import framed_picture
 from landmark.search.turning import rank_turned
 from landmark.storage.bucket import S3Object
 from landmark.storage.images import find_image, save_image
@@ -107,15 +109,16 @@ def test_it_is_turned_clockwise_and_the_box_with_it(turn, corner):
     """A white box at the top left: of the corners from there on, clockwise, where is it then?"""
     pixels = np.zeros((100, 200, 3), np.uint8)
     pixels[10:60, 20:70] = 255
-    framing = Framing((20, 10, 70, 60), turn)
-    turned = framing.turned(pixels)
+    framed = Framing((20, 10, 70, 60), turn)
+    turned = framed.turned(pixels)
     assert turned.shape == ((100, 200, 3) if turn % 180 == 0 else (200, 100, 3))
     height, width = turned.shape[:2]
     y, x = (axis.mean() for axis in np.nonzero(turned[..., 0]))
     corners = [(False, False), (True, False), (True, True), (False, True)]
     assert (x > width / 2, y > height / 2) == corners[corner]
-    assert framing.of_pixels(pixels).min() == 255
-    y0, x0, y1, x1 = framing.extent(200, 100)
+    assert framed.of_image(DecodedImage(pixels, 200, 100)).min() == 255
+    assert framed.size(200, 100) == (50, 50)
+    y0, x0, y1, x1 = framed.extent(200, 100)
     inside = turned[round(y0 * height) : round(y1 * height), round(x0 * width) : round(x1 * width)]
     assert inside.shape == (50, 50, 3) and inside.min() == 255
 
@@ -142,14 +145,33 @@ def test_a_small_part_of_a_large_photograph_keeps_its_detail():
     assert np.abs(part.pixels.astype(int) - pixels[800:1200, 800:1100]).mean() < 12
 
 
+def test_of_a_large_part_no_more_is_decoded_than_the_model_sees(monkeypatch):
+    pixels = np.zeros((1200, 2400, 3), np.uint8)
+    pixels[:, 1200:] = 255
+    body, decoded = jpeg(pixels), []
+
+    def decode(data, name, max_size_px):
+        decoded.append(max_size_px)
+        return decode_image(data, name, max_size_px)
+
+    monkeypatch.setattr(framing, "decode_isolated", decode)
+    part = decode_framed(body, "q.jpg", Framing((1200, 0, 2400, 1200), 90), 400)
+    assert decoded == [400, 800] and (part.width, part.height) == (1200, 1200)
+    assert part.pixels.shape == (400, 400, 3) and part.pixels.min() > 200
+    decode_framed(body, "q.jpg", Framing(turn=180), 400)
+    # As of a JPEG that is larger than may be decoded as it is.
+    monkeypatch.setattr(framing, "MAX_PIXELS", 2400 * 1200 // 4)
+    tiny = decode_framed(body, "q.jpg", Framing((1200, 0, 1300, 100)), 200)
+    assert decoded[2:] == [400, 200, 300] and tiny.pixels.min() > 200
+
+
 def test_the_box_is_seen_on_the_picture():
     image = decode_image(jpeg(np.full((200, 300, 3), 200, np.uint8)), "q.jpg", 10_000)
-    picture, extent = framed_picture(image, Framing((150, 50, 250, 150)))
-    assert picture.shape == (200, 300, 3) and extent == (0.25, 0.5, 0.75, 250 / 300)
+    picture = framed_picture(image, Framing((150, 50, 250, 150)))
+    assert picture.shape == (200, 300, 3)
     assert picture[100, 200].tolist() == image.pixels[100, 200].tolist()
     assert picture[10, 10].max() <= 101 and tuple(picture[50, 200]) == (255, 214, 0)
-    plain, _ = framed_picture(image, Framing(turn=90))
-    assert plain.shape == (300, 200, 3)
+    assert framed_picture(image, Framing(turn=90)).shape == (300, 200, 3)
 
 
 # ---- searches ------------------------------------------------------------------------------------
@@ -313,8 +335,6 @@ def test_the_pair_is_drawn_as_it_was_compared(
     search, s3, database, prefix, photograph, bundled_model, extractor
 ):
     """Turned, and the lines begin inside the box."""
-    from landmark.search.pictures import read_pairs
-
     base = prefix({"images/a.jpg": photograph(1, 1)})
     path = base + "images/a.jpg"
     etag = s3.head_object(Bucket="landmark", Key=path[14:])["ETag"].strip('"')
@@ -332,6 +352,9 @@ def test_the_pair_is_drawn_as_it_was_compared(
     assert (y0 <= y.min() and y.max() <= y1) and (x0 <= x.min() and x.max() <= x1)
     # Upright, both show the same: the lines hardly lean.
     assert np.abs(pair.query_locations - pair.image_locations).mean() < 0.15
+    (joined,) = find_lines(database, s3, found.folder, rank)
+    assert joined.query_size == joined.image_size == (320, 320)
+    assert np.array_equal(joined.query_locations, pair.query_locations)
     drawn = draw_pair(database, s3, found.folder, rank, 512, 300)
     assert Image.open(io.BytesIO(drawn)).format == "JPEG"
 
@@ -341,8 +364,8 @@ def test_features_of_a_part_are_those_of_the_part_alone(
 ):
     body = photograph(3, 0, 640)
     base = prefix({"q.jpg": body})
-    framing = Framing((100, 50, 500, 450))
-    decode = partial(decode_framed, framing=framing, max_size_px=bundled_model.max_image_size_px)
+    part = Framing((100, 50, 500, 450))
+    decode = partial(decode_framed, framing=part, max_size_px=bundled_model.max_image_size_px)
     found = ImageReader(s3, extractor).read(S3Object(base + "q.jpg", "", 0), decode).features
     alone = extractor.extract_pixels(pixels_of(body)[50:450, 100:500], "part")
     assert isinstance(found, LocalFeatures) and found.to_bytes() == alone.to_bytes()

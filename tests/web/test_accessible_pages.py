@@ -80,7 +80,7 @@ def test_every_page_is_used_by_keyboard_alone_and_in_a_narrow_window(
     with served(site.app) as address:
         page = opened(chromium, address, viewport=NARROW)
         for name, where in addresses.items():
-            if name == "running":
+            if name in ("running", "begun"):
                 continue  # it moves on meanwhile
             page.goto(where)
             unfold(page)

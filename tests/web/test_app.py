@@ -353,7 +353,7 @@ def gate(monkeypatch):
         def __init__(self):
             self.opened, self.entered = threading.Event(), []
 
-        def draw(self, client, path, side_px):
+        def draw(self, client, path, side_px, framing):
             self.entered.append(path)
             assert self.opened.wait(60)
             return b"JPEG of " + path.encode(), responses.read_etag(client, path)

@@ -55,6 +55,8 @@ def addresses(run_id):
         f"/searches/{run}/look/1/copies/1",
         f"/searches/{run}/pairs/1",
         f"/searches/{run}/pairs/1/picture.jpg",
+        f"/again?run={run}",
+        "/again/photograph.jpg?image_path=" + quote("s3://landmark/images/pages/1/0.jpg"),
         "/corrections",
         "/corrections?image_path=" + quote("s3://landmark/images/pages/1/0.jpg"),
         "/corrections.json",
@@ -95,6 +97,7 @@ for route in app.routes:
 READ = {
     "": "may_read_searches",
     "searches": "may_read_searches",
+    "again": "may_search",
     "corrections": "may_read_searches",
     "places": "may_read_index",
     "watches": "may_read_index",
@@ -128,7 +131,8 @@ def test_every_route_asks_airflow_for_its_right_before_anything_else():
         method, pattern, *asked = line.split(" ")
         first = re.split(r"[/\\]", pattern.removeprefix("^/").rstrip("$"))[0]
         if method == "POST":
-            right = "may_cancel" if pattern.endswith("/cancel$") else SENT[first]
+            cancels = pattern.endswith(("/cancel$", "/undo$")) and first == "searches"
+            right = "may_cancel" if cancels else SENT[first]
             assert asked == ["same_origin", right], line
         else:
             assert asked == [READ[first]], line

@@ -4,9 +4,10 @@
 
 What is local is uploaded to LANDMARK_UPLOADS; s3://bucket/key is searched for where it lies, and a
 prefix that ends in / means every photograph below. With --box only this part of the one photograph,
-in px of the picture as it is displayed, from its left and its top. Airflow's address and login are those of
-`airflowctl`: AIRFLOW_CLI_TOKEN; or AIRFLOW_CLI_USERNAME and AIRFLOW_CLI_PASSWORD; or a file of mode
-0600, ~/airflow/production.json: {"api_url": "http://…", "username": "…", "password": "…"}.
+in px of the picture as it is displayed, from its left and its top. Airflow's address and login are
+those of `airflowctl`: AIRFLOW_CLI_TOKEN; or AIRFLOW_CLI_USERNAME and AIRFLOW_CLI_PASSWORD; or a
+file of mode 0600, ~/airflow/production.json:
+{"api_url": "http://…", "username": "…", "password": "…"}.
 
 Ends with 0 if every photograph could be searched for, whatever was found; else with 1.
 """

@@ -12,6 +12,7 @@ __all__ = [
     "rank",
     "result",
     "searches",
+    "seen",
     "table",
     "turning",
 ]

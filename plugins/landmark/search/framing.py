@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, get_args
@@ -12,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landmark.errors import LandmarkError, UnusableImage
-from landmark.extraction.decoding import MIN_SIDE_PX, DecodedImage, shrink
+from landmark.extraction.decoding import MAX_PIXELS, MIN_SIDE_PX, DecodedImage, shrink
 from landmark.extraction.sandbox import decode_isolated
 
 Box = tuple[int, int, int, int]
@@ -107,12 +106,23 @@ class Framing:
                 f"more"
             )
 
-    def of_pixels(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """What of a photograph's own pixels [h, w, 3] is compared, turned."""
+    def of_image(self, image: DecodedImage) -> NDArray[np.uint8]:
+        """What of a photograph, reduced or not, is compared: RGB [h, w, 3], turned."""
+        pixels = image.pixels
+        if self.box is not None:
+            rows, columns = pixels.shape[0] / image.height, pixels.shape[1] / image.width
+            x0, y0, x1, y1 = self.box
+            pixels = pixels[
+                round(y0 * rows) : round(y1 * rows), round(x0 * columns) : round(x1 * columns)
+            ]
+        return self.turned(pixels)
+
+    def size(self, width: int, height: int) -> tuple[int, int]:
+        """Width and height in px of what is compared of an upright photograph, turned."""
         if self.box is not None:
             x0, y0, x1, y1 = self.box
-            pixels = pixels[y0:y1, x0:x1]
-        return self.turned(pixels)
+            width, height = x1 - x0, y1 - y0
+        return (height, width) if self.turn in (90, 270) else (width, height)
 
     def turned(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """All of a photograph's pixels [h, w, 3], of whatever size, turned."""
@@ -171,18 +181,26 @@ def _read_box(asked: Any) -> Box:
 def decode_framed(data: bytes, name: str, framing: Framing, max_size_px: int) -> DecodedImage:
     """What of an image file is compared, decoded in another process: a picture of its own.
 
-    Cut out of the photograph as it is, and reduced only then: a small part keeps its detail.
+    A part is cut out of the photograph in as much detail as the model sees of a whole one.
 
     Raises
     ------
     UnusableImage
         As of `decode_isolated`; and if the box is not on the photograph, or too small.
     """
-    image = decode_isolated(data, name, sys.maxsize if framing.box else max_size_px)
+    image = decode_isolated(data, name, max_size_px)
     framing.check(image.width, image.height, name)
-    pixels = framing.of_pixels(image.pixels)
-    height, width = pixels.shape[:2]
-    if framing.box is None:
-        across = framing.turn in (90, 270)
-        width, height = (image.height, image.width) if across else (image.width, image.height)
-    return DecodedImage(shrink(pixels, max_size_px), width, height, image.shot)
+    detail = _detail(framing, image, max_size_px)
+    if detail > max(image.pixels.shape):
+        image = decode_isolated(data, name, detail)
+    pixels = shrink(framing.of_image(image), max_size_px)
+    return DecodedImage(pixels, *framing.size(image.width, image.height), image.shot)
+
+
+def _detail(framing: Framing, image: DecodedImage, max_size_px: int) -> int:
+    """Longest side px of the whole photograph at which its part has `max_size_px`."""
+    side, pixels = max(image.width, image.height), image.width * image.height
+    wanted = math.ceil(side * min(1.0, max_size_px / max(framing.size(image.width, image.height))))
+    if pixels > MAX_PIXELS:  # a JPEG, which the decoder can only reduce to four times as much
+        wanted = min(wanted, int(side * math.sqrt(MAX_PIXELS / pixels) / 4))
+    return wanted

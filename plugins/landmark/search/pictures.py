@@ -14,24 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landmark.errors import LandmarkError
-from landmark.extraction.decoding import DecodedImage, shrink
+from landmark.extraction.decoding import shrink
 from landmark.extraction.sandbox import decode_isolated
-from landmark.features import LocalFeatures
 from landmark.matching.pair import MatchingParameters, compare
 from landmark.matching.ranking import Match
 from landmark.progress import Progress
-from landmark.search.drawing import CELL_PX, Pair, draw_chain, draw_contact_sheet, with_box
-from landmark.search.framing import ALL, Extent, Framing
-from landmark.search.result import (
-    CONTACT_SHEET,
-    PICTURE,
-    QUERY,
-    TURNED_QUERY,
-    SearchResult,
-    read_query,
-    read_result,
-)
+from landmark.search.drawing import CELL_PX, Pair, draw_chain, draw_contact_sheet
+from landmark.search.result import CONTACT_SHEET, PICTURE, read_result
 from landmark.search.searches import read_own
+from landmark.search.seen import Seen, query_pictured, query_seen
 from landmark.storage.bucket import read_etag, read_object, write_object
 from landmark.storage.database import Database
 from landmark.storage.images import find_image
@@ -69,20 +60,11 @@ class Photograph(NamedTuple):
     ----------
     pixels : uint8 array [h, w, 3]
         RGB.
-    features : LocalFeatures
-    extent : Extent
-        Of what these features are, on the picture.
+    seen : Seen
     """
 
     pixels: NDArray[np.uint8]
-    features: LocalFeatures
-    extent: Extent = ALL
-
-    def at(self, features: NDArray[np.intp]) -> NDArray[np.float64]:
-        """Where some of the features lie, (y, x) as fractions of the picture's sides, [k, 2]."""
-        y0, x0, y1, x1 = self.extent
-        located = self.features.relative_locations[features]
-        return located * [y1 - y0, x1 - x0] + [y0, x0]
+    seen: Seen
 
 
 def read_pairs(
@@ -105,7 +87,7 @@ def read_pairs(
     if not ranks:
         return
     result = read_result(client, folder)
-    query = _read_query(client, folder, result, side_px)
+    query = Photograph(*query_pictured(client, folder, result, side_px))
     parameters = MatchingParameters(result.parameters["max_distance"])
     for rank in ranks:
         match = result.matches[rank - 1]
@@ -122,28 +104,13 @@ def read_pairs(
         )
 
 
-def _read_query(client: Any, folder: str, result: SearchResult, side_px: int) -> Photograph:
-    """The query as it was compared: turned, and its box drawn."""
-    data, _ = read_object(client, result.query)
-    framing = result.framing
-    pixels, extent = framed_picture(decode_isolated(data, result.query, side_px), framing)
-    name = TURNED_QUERY if framing.is_found else QUERY
-    return Photograph(pixels, read_query(client, folder, name), extent)
-
-
-def framed_picture(image: DecodedImage, framing: Framing) -> tuple[NDArray[np.uint8], Extent]:
-    """All of a photograph turned, with its box drawn; and where that lies on it."""
-    pixels, extent = framing.turned(image.pixels), framing.extent(image.width, image.height)
-    return (pixels if extent == ALL else with_box(pixels, extent)), extent
-
-
 def _read(database: Database, client: Any, path: str, model: str, side_px: int) -> Photograph:
     """An indexed image; `LandmarkError` if it has gone or changed since."""
     found = find_image(database, path, model)
     data, etag = read_object(client, path)
     if found is None or etag not in found[0]:
         raise LandmarkError(f"{path}: changed since it was compared")
-    return Photograph(decode_isolated(data, path, side_px).pixels, found[1])
+    return Photograph(decode_isolated(data, path, side_px).pixels, Seen.whole(found[1]))
 
 
 def find_lines(database: Database, client: Any, folder: str, rank: int) -> list[Joined]:
@@ -157,46 +124,35 @@ def find_lines(database: Database, client: Any, folder: str, rank: int) -> list[
     result = read_result(client, folder)
     match = result.matches[rank - 1]
     paths = [step.image_path for step in match.via] or [match.image_path]
-    features = [_features(database, client, path, result.model) for path in paths]
+    images = [_seen(database, client, path, result.model) for path in paths]
     parameters = MatchingParameters(result.parameters["max_distance"])
-    ends = pairwise([read_query(client, folder), *features])
+    ends = pairwise([query_seen(client, folder, result), *images])
     return [_joined(*pair, parameters) for pair in ends]
 
 
-def _features(database: Database, client: Any, path: str, model: str) -> LocalFeatures:
-    """Those of an indexed image; `LandmarkError` if it has gone or changed since."""
+def _seen(database: Database, client: Any, path: str, model: str) -> Seen:
+    """An indexed image; `LandmarkError` if it has gone or changed since."""
     found = find_image(database, path, model)
     if found is None or read_etag(client, path) not in found[0]:
         raise LandmarkError(f"{path}: changed since it was compared")
-    return found[1]
+    return Seen.whole(found[1])
 
 
-def _joined(query: LocalFeatures, image: LocalFeatures, parameters: MatchingParameters) -> Joined:
-    inliers = _inliers(query, image, parameters)
-    return Joined(
-        (query.width, query.height),
-        (image.width, image.height),
-        query.relative_locations[inliers[:, 0]],
-        image.relative_locations[inliers[:, 1]],
-    )
+def _joined(query: Seen, image: Seen, parameters: MatchingParameters) -> Joined:
+    return Joined(query.size, image.size, *_inliers(query, image, parameters))
 
 
 def _inliers(
-    query: LocalFeatures, image: LocalFeatures, parameters: MatchingParameters
-) -> NDArray[np.intp]:
-    """Which features of both are inliers, [k, 2]."""
-    pairs, verification = compare(query, image, parameters)
-    return pairs[verification.inliers]
+    query: Seen, image: Seen, parameters: MatchingParameters
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Where the inliers of both lie, as of `Seen.at`."""
+    pairs, verification = compare(query.features, image.features, parameters)
+    inliers = pairs[verification.inliers]
+    return query.at(inliers[:, 0]), image.at(inliers[:, 1])
 
 
 def _pair(query: Photograph, image: Photograph, parameters: MatchingParameters) -> Pair:
-    inliers = _inliers(query.features, image.features, parameters)
-    return Pair(
-        query.pixels,
-        image.pixels,
-        query.at(inliers[:, 0]),
-        image.at(inliers[:, 1]),
-    )
+    return Pair(query.pixels, image.pixels, *_inliers(query.seen, image.seen, parameters))
 
 
 def draw_pair(

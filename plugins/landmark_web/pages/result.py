@@ -14,13 +14,14 @@ from fastapi.responses import HTMLResponse
 
 from landmark.errors import LandmarkError, ServerFault
 from landmark.matching.ranking import FAILED
+from landmark.search.framing import WHOLE
 from landmark.search.result import CONTACT_SHEET, JSON, PICTURE, TEXT
 from landmark.search.searches import OVERVIEW_JSON, OVERVIEW_TEXT
 from landmark.storage.bucket import ObjectMissing, read_etag
 from landmark.storage.corrections import Correction
 from landmark.storage.edges import versions_of
 from landmark.storage.watches import find_watch
-from landmark_web import responses
+from landmark_web import begun, responses
 from landmark_web.connection import connected
 from landmark_web.findings import (
     Asked,
@@ -104,7 +105,8 @@ async def search_image(
 ) -> Response:
     """A photograph of a result by its rank; the query is rank 0."""
     path = await LOOKING.run(user, photograph_path, one, rank)
-    return await responses.picture(request, user, path, size)
+    framing = one.search.framing if rank == 0 else WHOLE
+    return await responses.picture(request, user, path, size, framing)
 
 
 def photograph_path(one: Asked, rank: int) -> str:
@@ -300,6 +302,7 @@ def _run_page(
         said=_said(one.search.query, shown) if one and shown else None,
         allowed=allowed(request, user, may_search),
         may_cancel=allowed(request, user, may_cancel),
+        begun=begun.begun_at(request, run),
         places=allowed(request, user, may_read_index),
         watched=find_watch(connected().database, photograph=result.query) if result else None,
         is_indexed=bool(result and versions_of(connected().database, result.model, [result.query])),

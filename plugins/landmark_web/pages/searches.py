@@ -75,6 +75,8 @@ def _searches(
         value={**search_form.defaults(), **fields},
         modes=search_form.MODES,
         rankings=search_form.RANKINGS,
+        sides=search_form.SIDES,
+        turns=search_form.TURNS,
         error=str(error or ""),
         doubt=error if isinstance(error, search_form.Doubt) else None,
         allowed=allowed(request, user, may_search),

@@ -11,7 +11,7 @@ from landmark.matching.ranking import FAILED
 from landmark.search.searches import Search
 from landmark_web.limits import QUERIES_A_PAGE, pages_of
 from landmark_web.overview import SORTS, View, common_folder, counts_of, in_view
-from landmark_web.permissions import allowed, may_cancel
+from landmark_web.permissions import allowed, may_cancel, may_search
 from landmark_web.responses import html, see_other
 from landmark_web.runs import STEPS, Run
 
@@ -37,6 +37,7 @@ def several_page(
         view=view,
         sorts=SORTS,
         shown=shown[first : first + QUERIES_A_PAGE],
+        allowed=allowed(request, user, may_search),
         may_cancel=allowed(request, user, may_cancel),
         page=page,
         pages=pages,
