@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -80,13 +80,12 @@ def landmark() -> Iterator[Landmark]:
 def connect() -> Landmark:
     """The settings, the database and S3, as Airflow's Variables and connections say."""
     from airflow.providers.amazon.aws.hooks.s3 import S3Hook
-    from airflow.sdk import Variable
     from botocore.config import Config
 
     from landmark.settings import load_settings
     from landmark.storage.bucket import RETRIES
 
-    settings = load_settings(lambda name: Variable.get(name, default=None))
+    settings = load_settings(_variables())
     hook = S3Hook(settings.aws_conn_id)
     return Landmark(
         settings=settings,
@@ -131,6 +130,31 @@ class RunLink(BaseOperatorLink):
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
         return run_address(ti_key.dag_id, ti_key.run_id)
+
+
+def _variables() -> Callable[[str], str | None]:
+    """A look-up of Airflow Variables, which asks only for those that there are.
+
+    In a task each question goes to Airflow's API: for all of our settings that takes longer than
+    many a search's arithmetic. A secrets backend does not tell what it has, so there all are asked
+    for; so they are by pages, which read the database themselves.
+    """
+    from airflow.sdk import Variable
+    from airflow.sdk.configuration import conf
+    from airflow.sdk.execution_time import task_runner
+
+    from landmark.settings import PREFIX
+
+    def get(name: str) -> str | None:
+        value: str | None = Variable.get(name, default=None)
+        return value
+
+    backends = [("secrets", "backend"), ("workers", "secrets_backend")]
+    in_a_task = getattr(task_runner, "SUPERVISOR_COMMS", None) is not None
+    if not in_a_task or any(conf.get(*option, fallback="") for option in backends):
+        return get
+    there = {*Variable.keys(PREFIX)}
+    return lambda name: get(name) if name in there or f"AIRFLOW_VAR_{name}" in os.environ else None
 
 
 def _database(conn_id: str) -> Database:

@@ -66,6 +66,34 @@ def test_what_a_connection_says_of_its_client_wins(airflow, monkeypatch):
     assert config.response_checksum_validation == "when_required"
 
 
+def test_a_task_asks_airflow_for_the_variables_that_there_are(dags, bucket, monkeypatch):
+    """All would take longer than a search's arithmetic."""
+    from airflow.models import Variable as Stored
+    from airflow.sdk import Variable
+
+    asked, get = [], Variable.get
+
+    def noted(name, **options):
+        asked.append(name)
+        return get(name, **options)
+
+    monkeypatch.setattr(Variable, "get", noted)
+    base = bucket({})
+    paths = [base + "1.jpg", base + "2.jpg"]
+    Stored.set("LANDMARK_MAX_QUERIES", "1")
+    try:
+        run = dags["landmark_search"].test(run_conf={"image_path": paths})
+    finally:
+        Stored.delete("LANDMARK_MAX_QUERIES")
+    assert run.state == "failed" and asked == ["LANDMARK_MAX_QUERIES"]
+    assert "more than the 1 photographs" in xcom(run, "extract_query", "reason")
+
+    asked.clear()
+    monkeypatch.setenv("AIRFLOW_VAR_LANDMARK_MAX_QUERIES", "1")
+    dags["landmark_search"].test(run_conf={"image_path": paths})
+    assert asked == ["LANDMARK_MAX_QUERIES"]
+
+
 @pytest.fixture
 def by_token(airflow, empty_database, postgres, monkeypatch):
     """A connection by IAM; each token ends the one before, as if 15 minutes had passed."""

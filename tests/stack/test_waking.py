@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 import time
 from multiprocessing import SimpleQueue
@@ -9,8 +12,6 @@ from types import SimpleNamespace
 
 import psycopg
 import pytest
-from airflow.executors.local_executor import LocalExecutor
-from airflow.jobs.scheduler_job_runner import SchedulerJobRunner
 
 from stack import waking
 from stack.waking import Clock, Nap
@@ -120,6 +121,31 @@ def test_a_database_that_is_away_is_no_work_and_no_fault(airflow_database, glanc
     assert not thread.is_alive()
 
 
+def test_after_work_naps_are_short_for_a_while(airflow_database, monkeypatch):
+    now, slept = [1000.0], []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        now[0] += seconds
+
+    monkeypatch.setattr(waking, "time", SimpleNamespace(sleep=sleep, monotonic=lambda: now[0]))
+    nap = Nap(airflow_database, [])
+
+    def length(seconds: float) -> float:
+        begin = now[0]
+        nap.sleep(seconds)
+        return now[0] - begin
+
+    lengths = [length(3) for _ in range(6)]
+    assert lengths == pytest.approx([0.25, 0.25, 0.25, 0.25, 3, 3])
+    with psycopg.connect(airflow_database, autocommit=True) as connection:
+        connection.execute("INSERT INTO dag_run (state) VALUES ('queued')")
+    assert [length(3) for _ in range(6)] == pytest.approx([0, 0.25, 0.25, 0.25, 0.25, 3])
+    now[0] += 0.3  # a look that has found something
+    assert [length(3) for _ in range(5)] == pytest.approx([0.25, 0.25, 0.25, 0.25, 3])
+    assert max(slept) <= waking.GLANCE_S
+
+
 def test_a_nap_is_no_longer_than_asked(airflow_database):
     started = time.monotonic()
     Nap(airflow_database, []).sleep(0.05)
@@ -128,7 +154,20 @@ def test_a_nap_is_no_longer_than_asked(airflow_database):
     assert time.monotonic() - started < 30
 
 
-def test_airflow_sleeps_and_ends_tasks_as_is_thought_here():
-    assert {"time", "sleep"} <= set(SchedulerJobRunner._run_scheduler_loop.__code__.co_names)
-    assert "result_queue" in LocalExecutor.__annotations__
+def test_airflow_sleeps_and_ends_tasks_as_is_thought_here(tmp_path):
+    program = (
+        "from airflow.executors.local_executor import LocalExecutor\n"
+        "from airflow.jobs.scheduler_job_runner import SchedulerJobRunner\n"
+        "print(*SchedulerJobRunner._run_scheduler_loop.__code__.co_names)\n"
+        "print(*LocalExecutor.__annotations__)\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "AIRFLOW_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    names, attributes = ran.stdout.splitlines()[-2:]
+    assert {"time", "sleep"} <= set(names.split()) and "result_queue" in attributes.split()
     assert Clock(Nap("", [])).monotonic is time.monotonic
