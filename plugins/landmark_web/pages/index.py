@@ -9,7 +9,8 @@ from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from landmark.storage.edges import graph_counts
-from landmark.storage.images import failures_by_reason, is_known_image, newest_images
+from landmark.storage.failures import failures_by_reason
+from landmark.storage.images import is_known_image, newest_images
 from landmark.storage.models import growth, known_models
 from landmark.storage.sweeps import recent_sweeps
 from landmark_web.connection import connected, current_model
