@@ -17,10 +17,8 @@ NAME_OF_FILE = sql.SQL("lower(substring(image_path FROM '[^/]*$'))")
 # What comes first in a table by names of files: one look into such an index.
 FIRST_NAMED = sql.SQL(
     "(SELECT image_path, {name} AS name FROM {table} WHERE model = %(model)s"
-    ' AND {name} >= lower(%(name)s::text COLLATE "C")'
+    ' AND ({name}, image_path) > (lower(%(start)s::text COLLATE "C"), %(after)s)'
     ' AND {name} < lower(%(name)s::text COLLATE "C") || chr(1114111)'
-    " AND ({name}, image_path)"
-    "  > (lower(substring(%(after)s::text COLLATE \"C\" FROM '[^/]*$')), %(after)s)"
     " ORDER BY {name}, image_path LIMIT %(most)s)"
 )
 
@@ -154,7 +152,13 @@ def entries_named(
                     FIRST_NAMED.format(table=table, name=NAME_OF_FILE) for table in tables
                 )
             ),
-            {"model": model, "name": name, "after": after, "most": most},
+            {
+                "model": model,
+                "name": name,
+                "start": after.rpartition("/")[2] if after else name,
+                "after": after,
+                "most": most,
+            },
         )
         return [Entry(*row) for row in rows]
 
