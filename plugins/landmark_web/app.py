@@ -20,6 +20,7 @@ from landmark_web.pages import (
     corrections,
     index,
     looking,
+    photographs,
     places,
     result,
     run_tab,
@@ -65,6 +66,8 @@ app.include_router(watches.forms)
 app.include_router(watches.router)
 app.include_router(index.router)
 app.include_router(index.forms)
+app.include_router(photographs.router)
+app.include_router(photographs.forms)
 app.include_router(run_tab.router)
 app.include_router(static.router)
 

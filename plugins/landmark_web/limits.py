@@ -81,6 +81,10 @@ CORRECTIONS_A_PAGE = 50
 PLACES_A_PAGE, PLACE_PICTURES = 24, 6
 WATCHES_A_PAGE, REPORTS_SHOWN = 24, 10
 PHOTOGRAPHS_A_PAGE = 60
+ENTRIES_A_PAGE, REMOVALS_A_PAGE = 120, 50
+#: Images that a page removes from the index while its reader waits: some seconds; the next sweep
+#: removes the rest.
+REMOVED_AT_ONCE = 5_000
 #: Of a place the best connected photographs are drawn; of more nobody would see the lines.
 GRAPH_PHOTOGRAPHS = 60
 #: So many of its photographs say where a place is; more would hardly move the centre.

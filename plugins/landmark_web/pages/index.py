@@ -17,7 +17,7 @@ from landmark_web.connection import connected, current_model
 from landmark_web.limits import LOOKING, NEWEST, OVERVIEW_S, SWEEPS, Size, kept
 from landmark_web.permissions import allowed, may_index, may_read_index, same_origin
 from landmark_web.responses import check_shown, html, picture, see_other
-from landmark_web.runs import INDEX, trigger
+from landmark_web.runs import INDEX, recent_runs, trigger
 
 router = APIRouter(prefix="/index", dependencies=[Depends(may_read_index)])
 forms = APIRouter(prefix="/index", dependencies=[Depends(same_origin), Depends(may_index)])
@@ -27,7 +27,14 @@ forms = APIRouter(prefix="/index", dependencies=[Depends(same_origin), Depends(m
 def show_index(request: Request, user: GetUserDep) -> HTMLResponse:
     """What the index holds, what could not be indexed, and the last sweeps."""
     known = _overview()
-    return html(request, "index.html", allowed=allowed(request, user, may_index), **known)
+    latest = recent_runs(INDEX, 1)
+    return html(
+        request,
+        "index.html",
+        allowed=allowed(request, user, may_index),
+        running=next((run for run in latest if not run.is_over), None),
+        **known,
+    )
 
 
 @router.get("/image")
@@ -37,6 +44,14 @@ async def index_image(
     """An image of the index, or one that failed; nothing else in S3."""
     await LOOKING.run(user, check_known, path)
     return await picture(request, user, path, size)
+
+
+@forms.post("/run")
+def index_now(request: Request, user: GetUserDep) -> RedirectResponse:
+    """Trigger a sweep, unless one waits already."""
+    waiting = [run for run in recent_runs(INDEX, 1) if run.state == "queued"]
+    run_id = waiting[0].run_id if waiting else trigger(request, user, INDEX, {})
+    return see_other(request, "dags", INDEX, "runs", run_id)
 
 
 @forms.post("/retry")
