@@ -22,6 +22,7 @@ from landmark_web.pages import (
     looking,
     photographs,
     places,
+    removing,
     result,
     run_tab,
     searches,
@@ -58,6 +59,8 @@ app.include_router(waiting.router)
 app.include_router(result.router)
 for _router in looking.routers:
     app.include_router(_router)
+app.include_router(removing.router)
+app.include_router(removing.forms)
 app.include_router(corrections.forms)
 app.include_router(corrections.router)
 app.include_router(places.forms)

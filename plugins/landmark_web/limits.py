@@ -107,8 +107,6 @@ MAX_TEXT = 1_000_000
 REST_BYTES = 2 * MAX_TEXT
 #: Of a form without a file: two paths, each byte of them in three; or a note.
 MAX_FIELDS_BYTES = 16_000
-#: Of a file's name; a key has up to 1,024 with all that stands before it.
-MAX_NAME_BYTES = 255
 #: Enough to see that it can be decoded.
 CHECK_SIDE_PX = 256
 
@@ -143,6 +141,12 @@ def kept(
         def kept_answer(*arguments: Unpack[Arguments]) -> R:
             return answer(int(time.monotonic() // seconds), *arguments)
 
+        kept_answer.forget = answer.cache_clear  # type: ignore[attr-defined]
         return kept_answer
 
     return decorate
+
+
+def forget(function: Callable[..., Any]) -> None:
+    """Forget what is `kept` of a function's answers."""
+    function.forget()  # type: ignore[attr-defined]

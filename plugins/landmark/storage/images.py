@@ -282,6 +282,15 @@ def is_known_image(database: Database, image_path: str) -> bool:
     return bool(row and row[0])
 
 
+def indexed_among(database: Database, paths: Sequence[str]) -> set[str]:
+    """Of some images those that are indexed, with whatever model."""
+    with database.connect() as connection:
+        rows = connection.execute(
+            "SELECT DISTINCT image_path FROM landmarks WHERE image_path = ANY(%s)", [list(paths)]
+        )
+        return {path for (path,) in rows}
+
+
 def _one_writer(connection: psycopg.Connection[Any], image_path: str, model: str) -> None:
     """Wait for others who write this image, a sweep and a search: it is a row or a failure."""
     connection.execute(
