@@ -14,8 +14,8 @@ from landmark.storage.removals import (
     delete_removed,
     find_removal,
     latest_removals,
-    remove,
     removals_of,
+    remove,
     restore,
 )
 from landmark.storage.sweeps import find_sweep
