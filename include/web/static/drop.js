@@ -41,6 +41,7 @@
     const written = lines.value.split("\n").map((line) => line.trim()).filter(Boolean);
     if (written.includes(path)) return;
     lines.value = [...written, path].join("\n");
+    lines.dispatchEvent(new Event("change", { bubbles: true })); // as if it had been typed
   }
 
   async function send(photograph) {
