@@ -21,6 +21,11 @@ Brings the table `landmarks` in line with the bucket prefix `LANDMARK_IMAGES`: p
 9. `switch_model` lets searches use the model, if it is another than before and nothing is left to
    extract.
 
+10. `remove_old` deletes results older than `LANDMARK_RESULTS_DAYS`, and uploads older than
+   `LANDMARK_UPLOADS_DAYS` that are not in the index. Unset, they stay.
+
+What people have removed from the index, on Landmark's page *Index*, stays out.
+
 Where more than `LANDMARK_MAX_REMOVED_SHARE` of the indexed photographs are not listed any more, or
 none of them, nothing is removed and the summary fails: trigger with *allow removals* if they are
 really gone.
@@ -235,13 +240,32 @@ def landmark_index() -> None:
         with landmark() as (_, database, _):
             return registry.switch_after(database, run_id)
 
-    plan, summary, described, linked, measured, grouped, told, switched = (
+    @task(execution_timeout=timedelta(hours=6))
+    def remove_old() -> dict[str, int]:
+        """Delete results and uploads that have had their time; return how many."""
+        from landmark.search import lifetimes
+        from landmark_airflow import landmark
+
+        with landmark() as (settings, database, s3):
+            removed = {"results": 0, "uploads": 0}
+            if settings.results_days is not None:
+                removed["results"] = lifetimes.remove_old_results(
+                    s3, settings.results, lifetimes.days_ago(settings.results_days)
+                )
+            if settings.uploads is not None and settings.uploads_days is not None:
+                removed["uploads"] = lifetimes.remove_old_uploads(
+                    database, s3, settings.uploads, lifetimes.days_ago(settings.uploads_days)
+                )
+            return removed
+
+    plan, summary, described, linked, measured, grouped, told, switched, removed = (
         plan_sweep(), summarise(), describe_images(), link_images(), measure_chance(),
-        group_places(), tell_watches(), switch_model(),
+        group_places(), tell_watches(), switch_model(), remove_old(),
     )  # fmt: skip
     extract_batch.expand_kwargs(plan) >> [summary, described] >> switched
+    plan >> removed
     described >> linked >> measured >> grouped >> told
-    for step in (plan, summary, described, linked, measured, grouped, told, switched):
+    for step in (plan, summary, described, linked, measured, grouped, told, switched, removed):
         step.operator.operator_extra_links = (RunLink(),)  # type: ignore[attr-defined]
 
 

@@ -20,7 +20,7 @@ def send_batch(images: int, seconds: float) -> None:
 
 def send_sweep(database: Database, sweep: str) -> None:
     """What a sweep did, its failures by reason, and how many images stand as failed after it."""
-    from landmark.storage.images import failures_by_reason
+    from landmark.storage.failures import failures_by_reason
     from landmark.storage.sweeps import recent_sweeps
 
     for row in recent_sweeps(database, 1, sweep):

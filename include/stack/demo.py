@@ -20,7 +20,7 @@ from landmark.search.result import CONTROL_CHARACTERS, TEXT, SearchResult, read_
 from landmark.search.table import in_columns
 from landmark.settings import load_settings
 from landmark.storage.database import Database
-from landmark.storage.images import failures_below
+from landmark.storage.failures import failures_below
 from stack.airflow_api import ENDED, POLL_S, AirflowApi
 from stack.environment import landmark_conninfo, landmark_s3_client
 from stack.lifecycle import Session, describe, say, up

@@ -54,6 +54,19 @@ class Settings(BaseSettings):
         description="Where photographs go that are uploaded to search for; unset: no uploads. "
         "Inside `images`, the nightly sweep indexes them all.",
     )
+    uploads_days: int | None = Field(
+        None,
+        ge=1,
+        le=36_500,
+        description="Uploads that are older and not in the index go with the nightly run; unset: "
+        "they stay.",
+    )
+    results_days: int | None = Field(
+        None,
+        ge=1,
+        le=36_500,
+        description="Results that are older go with the nightly run; unset: they stay.",
+    )
     queries: Annotated[tuple[str, ...] | None, NoDecode] = Field(
         None,
         description="Where photographs may lie that are searched for: prefixes, comma separated; "

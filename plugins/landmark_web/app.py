@@ -20,7 +20,9 @@ from landmark_web.pages import (
     corrections,
     index,
     looking,
+    photographs,
     places,
+    removing,
     result,
     run_tab,
     searches,
@@ -57,6 +59,8 @@ app.include_router(waiting.router)
 app.include_router(result.router)
 for _router in looking.routers:
     app.include_router(_router)
+app.include_router(removing.router)
+app.include_router(removing.forms)
 app.include_router(corrections.forms)
 app.include_router(corrections.router)
 app.include_router(places.forms)
@@ -65,6 +69,8 @@ app.include_router(watches.forms)
 app.include_router(watches.router)
 app.include_router(index.router)
 app.include_router(index.forms)
+app.include_router(photographs.router)
+app.include_router(photographs.forms)
 app.include_router(run_tab.router)
 app.include_router(static.router)
 

@@ -9,11 +9,13 @@ from fastapi import Depends, HTTPException, Query
 
 from landmark.errors import LandmarkError
 from landmark.matching.ranking import FAILED, Match
+from landmark.search.lifetimes import remove_result
 from landmark.search.result import SearchResult, read_result, result_folder
-from landmark.search.searches import Search, Searches, read_overview
+from landmark.search.searches import Search, Searches, read_overview, read_own
+from landmark.storage.bucket import ObjectMissing
 from landmark.storage.corrections import Correction, pair_of, standing_among
 from landmark_web.connection import connected
-from landmark_web.limits import KEPT_S, RESULTS_KEPT, SEARCHES_KEPT, kept
+from landmark_web.limits import KEPT_S, RESULTS_KEPT, SEARCHES_KEPT, forget, kept
 from landmark_web.runs import SEARCH, Run, find_run
 
 
@@ -61,7 +63,14 @@ def search_of(run: Run, number: int) -> Asked:
 def searches_of(run: Run) -> Searches:
     """All of a run's searches."""
     folder = folder_of(run)
-    searches = _read_overview(folder, run.version, bool(run.answer))
+    try:
+        searches = _read_overview(folder, run.version, bool(run.answer))
+    except ObjectMissing:
+        raise HTTPException(
+            410,
+            f"The result of {run.run_id} was removed, or has had its time (LANDMARK_RESULTS_DAYS); "
+            f"search again.",
+        ) from None
     if searches.run_id != run.run_id:
         raise HTTPException(404, f"Another run has written its searches to {folder} since.")
     return searches
@@ -103,6 +112,22 @@ def words_on(paths: Iterable[str]) -> Callable[[str, str], Correction | None]:
     """Look up what people say of pairs among some photographs by now, whatever a result says."""
     standing = standing_among(connected().database, sorted(paths))
     return lambda one, other: standing.get(pair_of(one, other))
+
+
+def remove_result_of(run: Run) -> None:
+    """Delete what a run has written, if it still is this run's.
+
+    Raises
+    ------
+    HTTPException
+        409 if the run goes on; 410 if there is nothing any more.
+    """
+    if not run.is_over:
+        raise HTTPException(409, "The search goes on; remove its result once it has ended.")
+    searches_of(run)
+    remove_result(connected().s3, read_own(connected().s3, folder_of(run), run.run_id))
+    forget(_read_overview)
+    forget(_read_result)
 
 
 def _below_results(folder: str, run: Run) -> str:

@@ -81,6 +81,10 @@ CORRECTIONS_A_PAGE = 50
 PLACES_A_PAGE, PLACE_PICTURES = 24, 6
 WATCHES_A_PAGE, REPORTS_SHOWN = 24, 10
 PHOTOGRAPHS_A_PAGE = 60
+ENTRIES_A_PAGE, REMOVALS_A_PAGE = 120, 50
+#: Images that a page removes from the index while its reader waits: some seconds; the next sweep
+#: removes the rest.
+REMOVED_AT_ONCE = 5_000
 #: Of a place the best connected photographs are drawn; of more nobody would see the lines.
 GRAPH_PHOTOGRAPHS = 60
 #: So many of its photographs say where a place is; more would hardly move the centre.
@@ -103,8 +107,6 @@ MAX_TEXT = 1_000_000
 REST_BYTES = 2 * MAX_TEXT
 #: Of a form without a file: two paths, each byte of them in three; or a note.
 MAX_FIELDS_BYTES = 16_000
-#: Of a file's name; a key has up to 1,024 with all that stands before it.
-MAX_NAME_BYTES = 255
 #: Enough to see that it can be decoded.
 CHECK_SIDE_PX = 256
 
@@ -139,6 +141,12 @@ def kept(
         def kept_answer(*arguments: Unpack[Arguments]) -> R:
             return answer(int(time.monotonic() // seconds), *arguments)
 
+        kept_answer.forget = answer.cache_clear  # type: ignore[attr-defined]
         return kept_answer
 
     return decorate
+
+
+def forget(function: Callable[..., Any]) -> None:
+    """Forget what is `kept` of a function's answers."""
+    function.forget()  # type: ignore[attr-defined]

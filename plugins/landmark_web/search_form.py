@@ -131,7 +131,6 @@ async def start(request: Request, user: Any, form: Form, landmark: Landmark) -> 
         "min_inliers": _whole_number(form.fields, "min_inliers", "Least inliers"),
         "mode": form.fields.get("mode", MODES[0]),
         "ranking": form.fields.get("ranking", RANKINGS[0]),
-        "add_to_index": "add_to_index" in form.fields,
         **_framing(form.fields),
     }
     if form.fields.get("shortlist"):
@@ -140,10 +139,23 @@ async def start(request: Request, user: Any, form: Form, landmark: Landmark) -> 
     if form.photograph is None:
         paths = await LISTING.run(user, _look_at, landmark, lines, form.fields.get("agreed", ""))
         conf["image_path"] = paths[0] if len(paths) == 1 else paths
+        conf["add_to_index"] = _adds(form.fields, landmark, paths)
     else:
         uploaded = await DECODING.run(user, upload, landmark, form.name, form.photograph)
         conf["image_path"] = uploaded
+        conf["add_to_index"] = _adds(form.fields, landmark, [uploaded])
     return await run_in_threadpool(trigger, request, user, SEARCH, conf)
+
+
+def _adds(fields: Mapping[str, str], landmark: Landmark, paths: Sequence[str]) -> bool:
+    """Whether a run adds what it searches for to the index: with an upload only if that is said."""
+    if "add_to_index" not in fields or "add_uploads" in fields:
+        return "add_to_index" in fields
+    uploads = landmark.settings.uploads
+    return uploads is None or not any(
+        path.startswith(uploads) or (path.endswith("/") and uploads.startswith(path))
+        for path in paths
+    )
 
 
 def _check_text(fields: Mapping[str, str]) -> None:

@@ -312,6 +312,37 @@ def least_rights(empty_database, with_role, monkeypatch):
     monkeypatch.setenv("LANDMARK_DASK_POSTGRES_CONN_ID", "landmark_reader")
 
 
+def test_the_nightly_run_removes_what_has_had_its_time(
+    dags, bucket, photograph, s3, empty_database, monkeypatch
+):
+    from landmark.search.searches import Searches
+    from landmark.search.uploads import keep_upload
+
+    monkeypatch.setenv("AIRFLOW_CONN_LANDMARK_POSTGRES", empty_database.conninfo)
+    base = bucket({"images/a.jpg": photograph(1)})
+    monkeypatch.setenv("LANDMARK_UPLOADS", base + "uploads/")
+    for run_id in ("of-2001", "of-today"):
+        folder = f"{base}results/{run_id}/"
+        Searches.plan(run_id, folder, "s3://b/a.jpg", [("s3://b/a.jpg", None)]).claim(s3)
+        keep_upload(s3, base + "uploads/", "a.jpg", run_id.encode())
+    for found in s3.list_objects_v2(Bucket="landmark", Prefix=base[14:])["Contents"]:
+        body = s3.get_object(Bucket="landmark", Key=found["Key"])["Body"].read()
+        if b"of-2001" in body:
+            of_2001 = {"mtime": "1000000000"}
+            s3.put_object(Bucket="landmark", Key=found["Key"], Body=body, Metadata=of_2001)
+
+    run = dags["landmark_index"].test()
+    assert xcom(run, "remove_old") == {"results": 0, "uploads": 0}
+    monkeypatch.setenv("LANDMARK_RESULTS_DAYS", "30")
+    monkeypatch.setenv("LANDMARK_UPLOADS_DAYS", "7")
+    run = dags["landmark_index"].test()
+    assert run.state == "success" and xcom(run, "remove_old") == {"results": 1, "uploads": 1}
+    listed = s3.list_objects_v2(Bucket="landmark", Prefix=base[14:])["Contents"]
+    bodies = [s3.get_object(Bucket="landmark", Key=found["Key"])["Body"].read() for found in listed]
+    assert sum(b"of-today" in body for body in bodies) == 2
+    assert not any(b"of-2001" in body for body in bodies)
+
+
 def test_index_then_search(dags, bucket, photograph, s3, least_rights):
     places = {f"images/{p}/{v}.jpg": photograph(p, v) for p in range(3) for v in range(3)}
     base = bucket({**places, "images/broken.jpg": b"broken", "query.jpg": photograph(1, -1)})

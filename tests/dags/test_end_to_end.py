@@ -87,7 +87,7 @@ def test_a_photograph_finds_the_others_of_its_place(stack, photograph, tmp_path)
     # The same from a shell, by a photograph of this machine.
     file = tmp_path / "my view é (1).jpg"
     file.write_bytes(photograph(1, -1))
-    path = f"s3://landmark/uploads/{hashlib.sha256(file.read_bytes()).hexdigest()[:16]}/{file.name}"
+    path = f"s3://landmark/uploads/{hashlib.sha256(file.read_bytes()).hexdigest()[:32]}/{file.name}"
     command = [sys.executable, "-m", "landmark", "search", "--api-url", session.addresses.ui]
     done = subprocess.run(
         [*command, "--json", str(file), "s3://landmark/images//no.jpg"],

@@ -28,7 +28,8 @@ from landmark.index.sweep import finish_sweep, plan_sweep
 from landmark.search.queries import find_queries
 from landmark.settings import EXCLUDE, load_settings
 from landmark.storage.bucket import read_head
-from landmark.storage.images import count_images, failures_below
+from landmark.storage.failures import failures_below
+from landmark.storage.images import count_images
 
 heif.register()
 

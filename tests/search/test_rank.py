@@ -429,7 +429,7 @@ def test_a_result_is_written_read_and_drawn(database, dask_client, s3, photograp
     for name in drawn(s3, folder):
         body = s3.get_object(Bucket="landmark", Key=f"{folder[14:]}matches/{name}")["Body"]
         pixels = np.asarray(Image.open(io.BytesIO(body.read())))
-        assert pixels.shape == (480, 968, 3) and pixels.std() > 20
+        assert pixels.shape == (360, 728, 3) and pixels.std() > 20
 
 
 def test_of_many_results_fewer_pictures_are_drawn_each(

@@ -216,17 +216,17 @@ def test_lines_join_the_inliers():
     grey = np.full((100, 100, 3), 128, np.uint8)
     pair = Pair(grey, grey, np.array([[0.5, 0.5]]), np.array([[0.5, 0.5]]))
     picture = np.asarray(Image.open(io.BytesIO(draw_chain([pair])))).astype(int)
-    assert picture.shape == (480, 480 + 8 + 480, 3)
+    assert picture.shape == (360, 360 + 8 + 360, 3)
     colourful = picture.max(axis=2) - picture.min(axis=2) > 60
-    middle = colourful[240, 240 : 480 + 8 + 240]
+    middle = colourful[180, 180 : 360 + 8 + 180]
     assert middle.mean() > 0.95
-    assert colourful[:200].sum() == 0
+    assert colourful[:150].sum() == 0
 
 
 def test_no_inliers_draw_no_lines():
     grey = np.full((50, 80, 3), 128, np.uint8)
     pair = Pair(grey, grey, np.empty((0, 2)), np.empty((0, 2)))
-    assert Image.open(io.BytesIO(draw_chain([pair]))).size == (768 + 8 + 768, 480)
+    assert Image.open(io.BytesIO(draw_chain([pair]))).size == (576 + 8 + 576, 360)
     # The pairs of a chain stand one below the other.
     chain = [pair, pair._replace(image=np.full((50, 50, 3), 128, np.uint8))]
-    assert Image.open(io.BytesIO(draw_chain(chain))).size == (768 + 8 + 768, 480 + 8 + 480)
+    assert Image.open(io.BytesIO(draw_chain(chain))).size == (576 + 8 + 576, 360 + 8 + 360)

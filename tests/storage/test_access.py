@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta, timezone
+
 import psycopg
 import pytest
 from queries import query_features
@@ -14,8 +16,10 @@ from landmark.index.sweep import finish_sweep, plan_sweep
 from landmark.search import pictures
 from landmark.search import result as results_of
 from landmark.search.comparison import Query
+from landmark.search.lifetimes import remove_old_results, remove_old_uploads
 from landmark.search.rank import rank_alone
 from landmark.search.searches import Searches
+from landmark.search.uploads import keep_upload
 from landmark.settings import Settings, load_settings
 from landmark.storage.aggregations import current_aggregation, known_aggregations
 from landmark.storage.bucket import delete_object, list_objects, read_object, write_object
@@ -271,8 +275,7 @@ def test_indexing_and_searching_need_no_more_than_the_policy_and_all_of_it(
         assert (swept.indexed, swept.failed, swept.gone) == (6, 1, 0)
         assert describe_table(running, bundled_model.fingerprint) == 6
 
-        query = base + "uploads/query.jpg"
-        write_object(client, query, photograph(2, -1), "image/jpeg")
+        query = keep_upload(client, base + "uploads/", "query.jpg", photograph(2, -1))
         features = query_features(running, client, bundled_model, query, add_to_index=True)
         folder = results_of.result_folder(results, "run")
         leftover = folder + "matches/015.jpg"
@@ -289,16 +292,21 @@ def test_indexing_and_searching_need_no_more_than_the_policy_and_all_of_it(
             f"{images}2/{view}.jpg" for view in range(3)
         }
         assert leftover not in {found.path for found in list_objects(client, folder)}
+        spare = keep_upload(client, base + "uploads/", "other.jpg", photograph(3))
+        tomorrow = datetime.now(timezone.utc) + timedelta(days=1)
+        assert remove_old_results(client, results, tomorrow) == 1
+        assert remove_old_uploads(running, client, base + "uploads/", tomorrow) == 1
+        left = {found.path for found in list_objects(client, base + "uploads/")}
+        assert left == {query} and spare != query
         assert policy.refused == [] and policy.used == policy.granted
 
         for path in (base + "private/a.jpg", base + "images-private/a.jpg", "s3://other/a.jpg"):
             with pytest.raises(LandmarkError, match="AccessDenied; give the connection's user"):
                 read_object(client, path)
-        for outside in (base, base + "images-private/", base + "uploads/", "s3://landmark/"):
+        for outside in (base, base + "images-private/", "s3://landmark/"):
             with pytest.raises(LandmarkError, match="AccessDenied"):
                 list(list_objects(client, outside))
         with pytest.raises(LandmarkError, match="AccessDenied"):
             write_object(client, images + "new.jpg", b"", "image/jpeg")
-        for path in (images + "1/0.jpg", query):
-            with pytest.raises(LandmarkError, match="AccessDenied"):
-                delete_object(client, path)
+        with pytest.raises(LandmarkError, match="AccessDenied"):
+            delete_object(client, images + "1/0.jpg")

@@ -115,7 +115,7 @@ def site(airflow, postgres, database, s3, prefix, monkeypatch):
         images=base + "images/",
         results=base + "results/",
         uploads=base + "uploads/",
-        queries=f"{base}queries/,{base}results/",
+        queries=f"{base}queries/,{base}results/,{base}uploads/",
     )
     landmark = Landmark(settings, database, s3)
     for name, module in list(sys.modules.items()):

@@ -57,6 +57,7 @@ def addresses(run_id):
         f"/searches/{run}/pairs/1/picture.jpg",
         f"/again?run={run}",
         "/again/photograph.jpg?image_path=" + quote("s3://landmark/images/pages/1/0.jpg"),
+        f"/searches/{run}/remove",
         "/corrections",
         "/corrections?image_path=" + quote("s3://landmark/images/pages/1/0.jpg"),
         "/corrections.json",
@@ -72,6 +73,12 @@ def addresses(run_id):
         "/index",
         "/index/image?path=" + quote("s3://landmark/images/pages/1/0.jpg"),
         "/index/look?path=" + quote("s3://landmark/images/pages/1/0.jpg"),
+        "/index/photographs",
+        "/index/photographs?name=0",
+        "/index/photograph?path=" + quote("s3://landmark/images/pages/1/0.jpg"),
+        "/index/failures",
+        "/index/removals",
+        "/index/remove?path=" + quote("s3://landmark/images/pages/1/0.jpg"),
         f"/dags/landmark_search/runs/{run}",
         "/dags/landmark_index/runs/none",
         "/static/landmark.css",
@@ -162,7 +169,9 @@ def test_anonymous_gets_nothing(pages, token):
         before = pages.runs()
         path = "s3://landmark/images/pages/1/0.jpg"
         assert nobody.post("/searches", data={"image_path": path}).status_code in (401, 403)
-        assert nobody.post("/index/retry").status_code in (401, 403)
+        for address in ("retry", "run", "remove", "try-again", "removals/1/undo"):
+            assert nobody.post(f"/index/{address}").status_code in (401, 403)
+        assert nobody.post(f"/searches/{quote(pages.run_id)}/remove").status_code in (401, 403)
         run = quote(pages.run_id, safe="")
         assert nobody.post(f"/searches/{run}/corrections?rank=1").status_code in (401, 403)
         assert nobody.post("/corrections/1/undo").status_code in (401, 403)
@@ -178,7 +187,15 @@ def test_a_viewer_sees_and_may_not_search(pages):
         path = "s3://landmark/images/pages/1/0.jpg"
         assert viewer.post("/searches", data={"image_path": path}).status_code == 403
         assert "Retry failures" not in viewer.get("/index").text
-        assert viewer.post("/index/retry").status_code == 403
+        index = viewer.get("/index").text
+        assert "Index now" not in index and "Try again" not in index
+        path = "s3://landmark/images/pages/1/0.jpg"
+        assert "Remove" not in viewer.get("/index/photograph", params={"path": path}).text
+        for address in ("retry", "run", "remove", "try-again", "removals/1/undo"):
+            assert viewer.post(f"/index/{address}", data={"path": path}).status_code == 403
+        run = quote(pages.run_id, safe="")
+        assert "Remove the result" not in viewer.get(f"/searches/{run}").text
+        assert viewer.post(f"/searches/{run}/remove").status_code == 403
 
 
 def test_a_viewer_reads_corrections_and_makes_none(browser, pages):
@@ -237,7 +254,15 @@ def test_another_site_cannot_search_in_our_name(browser, pages, headers):
     data = {"image_path": "s3://landmark/images/pages/1/0.jpg"}
     run = quote(pages.run_id, safe="")
     correct = f"/searches/{run}/corrections?rank=1"
-    for address in ("/searches", "/index/retry", correct, "/corrections/1/undo"):
+    remove = f"/searches/{run}/remove"
+    for address in (
+        "/searches",
+        "/index/retry",
+        "/index/run",
+        remove,
+        correct,
+        "/corrections/1/undo",
+    ):
         answer = browser.post(address, data=data, headers=headers)
         assert answer.status_code == 403 and "another site" in answer.text
     assert (pages.runs(), pages.runs("landmark_index")) == before

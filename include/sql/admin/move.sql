@@ -46,5 +46,12 @@ WHERE starts_with(photograph, :'old');
 INSERT INTO landmark_watched SELECT watch, :'new' || substr(image_path, length(:'old') + 1)
 FROM landmark_watched WHERE starts_with(image_path, :'old') ON CONFLICT DO NOTHING;
 DELETE FROM landmark_watched WHERE starts_with(image_path, :'old');
+-- And what was removed from the index stays out at its new path.
+UPDATE landmark_removals AS there SET ended_by = moved.removed_by, ended_at = clock_timestamp()
+FROM landmark_removals AS moved
+WHERE starts_with(moved.path, :'old') AND moved.ended_at IS NULL AND there.ended_at IS NULL
+  AND there.path = :'new' || substr(moved.path, length(:'old') + 1);
+UPDATE landmark_removals SET path = :'new' || substr(path, length(:'old') + 1)
+WHERE starts_with(path, :'old');
 DELETE FROM landmark_sweep_images;
 COMMIT;

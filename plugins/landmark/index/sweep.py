@@ -13,7 +13,7 @@ from landmark.index.listing import Listing
 from landmark.settings import EXCLUDE
 from landmark.storage.bucket import BucketMissing, ObjectRefused
 from landmark.storage.database import Database
-from landmark.storage.images import failures_by_reason
+from landmark.storage.failures import failures_by_reason
 from landmark.storage.listings import compare_listing
 from landmark.storage.sweeps import Sweep, close_sweep, find_sweep, note_passed_over
 
@@ -112,7 +112,7 @@ def finish_sweep(database: Database, sweep: str, max_failed_share: float = 1) ->
         counts = sorted(result.passed_over.items(), key=lambda one: (-one[1], one[0]))
         logger.info("passed over: %s", ", ".join(f"{n} {reason}" for reason, n in counts))
     if result.gone:
-        logger.info("%d images were deleted after they were listed", result.gone)
+        logger.info("%d images were deleted, or removed, after they were listed", result.gone)
     _warn_of_postponed(result)
     if result.left:
         raise LandmarkError(

@@ -7,6 +7,7 @@ __all__ = [
     "copies",
     "drawing",
     "framing",
+    "lifetimes",
     "pictures",
     "queries",
     "rank",
@@ -15,4 +16,5 @@ __all__ = [
     "seen",
     "table",
     "turning",
+    "uploads",
 ]

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from landmark.matching.ranking import Match
 
-PICTURE_HEIGHT_PX = 480
+PICTURE_HEIGHT_PX = 360
 GAP_PX = 8
 
 # The contact sheet: the query, then the best matches, each in a cell of its own.

@@ -50,17 +50,31 @@ def remove_leftovers(client: Any, folder: str, claim: str, kept: Collection[str]
         ``s3://bucket/key`` each.
     """
     try:
-        names = [found.path.removeprefix(folder) for found in list_objects(client, folder)]
-        others = {name.removesuffix(claim) for name in names if name.endswith("/" + claim)}
-        for name in names:
-            path, below = folder + name, FOLDER.match(name)
-            file = name[below.end() :] if below else name
-            is_others = below is not None and below[0] in others
-            if FILE.fullmatch(file) and path not in kept and not is_others:
-                delete_object(client, path)
+        delete_files(client, folder, claim, kept)
     except (LandmarkError, ServerFault, ClientError, BotoCoreError) as error:
         logger.warning(
             "%s: what an earlier try has left stays beside the new result: %s",
             folder,
             in_one_line(str(error)),
         )
+
+
+def delete_files(client: Any, folder: str, claim: str, kept: Collection[str] = ()) -> int:
+    """Delete the files of results in a run's folder, as `remove_leftovers`; return how many.
+
+    Raises
+    ------
+    LandmarkError, ServerFault, ClientError, BotoCoreError
+        If one cannot be deleted.
+    """
+    names = [found.path.removeprefix(folder) for found in list_objects(client, folder)]
+    others = {name.removesuffix(claim) for name in names if name.endswith("/" + claim)}
+    deleted = 0
+    for name in names:
+        path, below = folder + name, FOLDER.match(name)
+        file = name[below.end() :] if below else name
+        is_others = below is not None and below[0] in others
+        if FILE.fullmatch(file) and path not in kept and not is_others:
+            delete_object(client, path)
+            deleted += 1
+    return deleted

@@ -29,10 +29,10 @@ from landmark.storage.images import find_image
 
 logger = logging.getLogger(__name__)
 
-# Pictures drawn of a result's best matches, and of all results of a run; the detail they are drawn
-# from. The pages draw any other when it is looked at.
+# Pictures drawn of a result's best matches, and of all results of a run, of each at least one; the
+# detail they are drawn from. The pages draw any other, and each finer, when it is looked at.
 PICTURES = 20
-PICTURES_A_RUN = 1_000
+PICTURES_A_RUN = 200
 PICTURE_SIDE_PX = 1024
 
 

@@ -4,6 +4,7 @@
 __all__ = [
     "aggregations",
     "blobs",
+    "browsing",
     "bucket",
     "carried_places",
     "chance",
@@ -11,6 +12,7 @@ __all__ = [
     "database",
     "descriptions",
     "edges",
+    "failures",
     "images",
     "listings",
     "models",
@@ -18,6 +20,7 @@ __all__ = [
     "partitions",
     "place_photographs",
     "places",
+    "removals",
     "row_cache",
     "sweeps",
     "watches",

@@ -130,6 +130,14 @@ def list_objects(
         If an answer is no listing, or says that there is more and not where. What was listed before
         is then no evidence of anything.
     """
+    for entry, _ in list_with_times(client, prefix, unreadable):
+        yield entry
+
+
+def list_with_times(
+    client: Any, prefix: str, unreadable: Callable[[str], None] = lambda key: None
+) -> Iterator[tuple[S3Object, datetime | None]]:
+    """Stream objects as `list_objects` does, each with the time of its last writing, where told."""
     bucket, key_prefix = split_path(prefix)
     token: str | None = None
     while True:
@@ -149,8 +157,9 @@ def list_objects(
                 unreadable(entry.get("Key", ""))
                 continue
             size = max(0, int(entry.get("Size") or 0))
-            version = version_of(entry.get("ETag"), size, entry.get("LastModified"))
-            yield S3Object(f"s3://{bucket}/{key}", version, size)
+            modified = entry.get("LastModified")
+            version = version_of(entry.get("ETag"), size, modified)
+            yield S3Object(f"s3://{bucket}/{key}", version, size), modified
         if not page["IsTruncated"]:
             return
         last, token = token, page.get("NextContinuationToken")

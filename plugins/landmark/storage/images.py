@@ -1,4 +1,4 @@
-"""The tables `landmarks` and `landmark_failures`: what became of each image."""
+"""The tables `landmarks` and `landmark_failures`: an image is written as the one or the other."""
 
 from __future__ import annotations
 
@@ -21,10 +21,8 @@ from landmark.storage.blobs import (
     warn_damaged,
 )
 from landmark.storage.database import Database
+from landmark.storage.removals import is_kept_out
 from landmark.storage.sweeps import settle
-
-#: A reason's examples.
-EXAMPLES = 12
 
 
 class Contents(NamedTuple):
@@ -43,25 +41,6 @@ class Contents(NamedTuple):
     has_path: bool
     images: int
     newest: datetime | None
-
-
-class Reason(NamedTuple):
-    """Images that failed for one reason.
-
-    Parameters
-    ----------
-    reason : str
-        Without the image's own path and figures.
-    images : int
-    last : datetime
-    examples : list of dict
-        The latest: `image_path` and the whole `reason`.
-    """
-
-    reason: str
-    images: int
-    last: datetime
-    examples: list[dict[str, str]]
 
 
 def find_image(database: Database, path: str, model: str) -> tuple[set[str], LocalFeatures] | None:
@@ -115,7 +94,8 @@ def save_image(
 ) -> None:
     """Write an image's features, instead of any it had, and settle it in the sweep.
 
-    A row keeps its id, so that a running search sees an image once.
+    A row keeps its id, so that a running search sees an image once. One that people have removed is
+    not written.
 
     Parameters
     ----------
@@ -132,6 +112,9 @@ def save_image(
         number = aggregation.number
     with database.connect() as connection:
         register_vector(connection)
+        if is_kept_out(connection, image_path):
+            settle(connection, sweep, image_path, "gone")
+            return
         _one_writer(connection, image_path, model)
         if aggregation and not hold_aggregation(connection, aggregation.number):
             # Replaced meanwhile; `landmark_index` describes the image.
@@ -195,15 +178,18 @@ def record_failure(
         in S3, and go; else they stay.
     """
     with database.connect() as connection:
+        if is_kept_out(connection, image_path):
+            settle(connection, sweep, image_path, "gone")
+            return
         _one_writer(connection, image_path, model)
         connection.execute(
             "INSERT INTO landmark_failures AS failure (image_path, model, etag, reason)"
             " VALUES (%s, %s, %s, %s)"
             " ON CONFLICT (image_path, model) DO UPDATE SET"
             " etag = excluded.etag, reason = excluded.reason,"
-            " attempts = CASE WHEN failure.etag = excluded.etag"
+            " attempts = CASE WHEN failure.etag IN (excluded.etag, '')"
             "  THEN failure.attempts + 1 ELSE 1 END,"
-            " first_failed_at = CASE WHEN failure.etag = excluded.etag"
+            " first_failed_at = CASE WHEN failure.etag IN (excluded.etag, '')"
             "  THEN failure.first_failed_at ELSE excluded.first_failed_at END,"
             " last_failed_at = excluded.last_failed_at",
             [image_path, model, etag, reason],
@@ -296,38 +282,13 @@ def is_known_image(database: Database, image_path: str) -> bool:
     return bool(row and row[0])
 
 
-def failures_by_reason(database: Database, sweep: str | None = None) -> list[Reason]:
-    """The failures of the index, or of one sweep, by their reason, the most frequent first.
-
-    A message names its image first and has figures of it; without them the reason is left.
-    """
-    return database.rows(
-        Reason,
-        "WITH named AS (SELECT image_path, reason, last_failed_at, regexp_replace("
-        "  CASE WHEN starts_with(reason, image_path || ': ')"
-        "   THEN substr(reason, length(image_path) + 3) ELSE reason END,"
-        "  '[0-9][0-9,.x]*', '…', 'g') AS kind FROM landmark_failures"
-        "  WHERE %(sweep)s::text IS NULL OR (image_path, model) IN"
-        "   (SELECT image_path, model FROM landmark_sweep_images"
-        "    JOIN landmark_sweeps USING (sweep) WHERE sweep = %(sweep)s AND outcome = 'failed')),"
-        " numbered AS (SELECT *, row_number() OVER (PARTITION BY kind"
-        "  ORDER BY last_failed_at DESC, image_path) AS number FROM named)"
-        " SELECT kind AS reason, count(*) AS images, max(last_failed_at) AS last,"
-        "  json_agg(json_build_object('image_path', image_path, 'reason', reason)"
-        "   ORDER BY number) FILTER (WHERE number <= %(examples)s) AS examples"
-        " FROM numbered GROUP BY kind ORDER BY count(*) DESC, kind",
-        {"sweep": sweep, "examples": EXAMPLES},
-    )
-
-
-def failures_below(database: Database, prefix: str) -> list[tuple[str, str]]:
-    """Path and reason of each image below a prefix that could not be used, by path."""
+def indexed_among(database: Database, paths: Sequence[str]) -> set[str]:
+    """Of some images those that are indexed, with whatever model."""
     with database.connect() as connection:
-        return connection.execute(
-            "SELECT DISTINCT ON (image_path) image_path, reason FROM landmark_failures"
-            " WHERE starts_with(image_path, %s) ORDER BY image_path, last_failed_at DESC",
-            [prefix],
-        ).fetchall()
+        rows = connection.execute(
+            "SELECT DISTINCT image_path FROM landmarks WHERE image_path = ANY(%s)", [list(paths)]
+        )
+        return {path for (path,) in rows}
 
 
 def _one_writer(connection: psycopg.Connection[Any], image_path: str, model: str) -> None:

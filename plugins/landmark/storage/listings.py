@@ -8,15 +8,19 @@ from typing import Any
 
 import psycopg
 from psycopg import sql
+from psycopg.types.json import Jsonb
 
 from landmark.errors import LandmarkError
 from landmark.storage.bucket import S3Object
 from landmark.storage.database import Database
+from landmark.storage.removals import apply_removals
 
 # A sweep of fewer may remove any share of them, but never all.
 FEW_IMAGES = 20
 # Rows that are fetched, or deleted, at a time.
 ROWS_AT_ONCE = 1_000
+# Of a sweep's `passed_over`: what people have removed from the index.
+KEPT_OUT = "removed"
 
 
 def compare_listing(
@@ -33,7 +37,8 @@ def compare_listing(
     """Compare a listing with the table: delete what is gone, note what is to be extracted.
 
     The listing streams into a temporary table and is compared there; nothing of it is held
-    in memory. One transaction: a listing that breaks off changes nothing.
+    in memory. One transaction: a listing that breaks off changes nothing. What people have removed
+    stays out, as if it were not listed.
 
     Parameters
     ----------
@@ -76,6 +81,7 @@ def compare_listing(
                 copy.write_row(entry)
         _index_listing(connection)
         connection.execute("ANALYZE listing")
+        kept_out = apply_removals(connection)
         had, removed, withheld = _remove_unlisted(connection, prefix, max_removed_share)
         connection.execute(
             "CREATE TEMPORARY TABLE work ON COMMIT DROP AS"
@@ -112,8 +118,8 @@ def compare_listing(
         connection.execute(
             "INSERT INTO landmark_sweeps"
             " (sweep, model, prefix, seen, new, changed, retried, removed, withheld, had,"
-            "  same_size, postponed)"
-            " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+            "  same_size, postponed, passed_over)"
+            " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
             [
                 sweep,
                 model,
@@ -127,6 +133,7 @@ def compare_listing(
                 had,
                 same_size,
                 max(0, sum(found.values()) - size * max_batches),
+                Jsonb({KEPT_OUT: kept_out} if kept_out else {}),
             ],
         )
         connection.execute(

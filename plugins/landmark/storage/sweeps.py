@@ -31,7 +31,7 @@ class Sweep(NamedTuple):
     same_size : int
         Of those changed: with another etag and the same size.
     passed_over : dict of str to int
-        Objects that are taken for no photograph, by suffix or reason.
+        Objects that are taken for no photograph, by suffix or reason; those that people removed.
     postponed : int
         Images left for the next sweep, as they would not fit into the batches allowed.
     indexed, failed, gone : int
@@ -101,10 +101,10 @@ def unsettled(database: Database, sweep: str, batch: int) -> list[S3Object]:
 
 
 def note_passed_over(database: Database, sweep: str, counts: Mapping[str, int]) -> None:
-    """Keep what a sweep's listing has passed over."""
+    """Keep what a sweep's listing has passed over, beside what the plan has."""
     with database.connect() as connection:
         connection.execute(
-            "UPDATE landmark_sweeps SET passed_over = %s WHERE sweep = %s",
+            "UPDATE landmark_sweeps SET passed_over = passed_over || %s WHERE sweep = %s",
             [Jsonb(dict(counts)), sweep],
         )
 

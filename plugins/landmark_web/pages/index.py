@@ -9,14 +9,15 @@ from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from landmark.storage.edges import graph_counts
-from landmark.storage.images import failures_by_reason, is_known_image, newest_images
+from landmark.storage.failures import failures_by_reason
+from landmark.storage.images import is_known_image, newest_images
 from landmark.storage.models import growth, known_models
 from landmark.storage.sweeps import recent_sweeps
 from landmark_web.connection import connected, current_model
 from landmark_web.limits import LOOKING, NEWEST, OVERVIEW_S, SWEEPS, Size, kept
 from landmark_web.permissions import allowed, may_index, may_read_index, same_origin
 from landmark_web.responses import check_shown, html, picture, see_other
-from landmark_web.runs import INDEX, trigger
+from landmark_web.runs import INDEX, recent_runs, trigger
 
 router = APIRouter(prefix="/index", dependencies=[Depends(may_read_index)])
 forms = APIRouter(prefix="/index", dependencies=[Depends(same_origin), Depends(may_index)])
@@ -26,7 +27,14 @@ forms = APIRouter(prefix="/index", dependencies=[Depends(same_origin), Depends(m
 def show_index(request: Request, user: GetUserDep) -> HTMLResponse:
     """What the index holds, what could not be indexed, and the last sweeps."""
     known = _overview()
-    return html(request, "index.html", allowed=allowed(request, user, may_index), **known)
+    latest = recent_runs(INDEX, 1)
+    return html(
+        request,
+        "index.html",
+        allowed=allowed(request, user, may_index),
+        running=next((run for run in latest if not run.is_over), None),
+        **known,
+    )
 
 
 @router.get("/image")
@@ -36,6 +44,14 @@ async def index_image(
     """An image of the index, or one that failed; nothing else in S3."""
     await LOOKING.run(user, check_known, path)
     return await picture(request, user, path, size)
+
+
+@forms.post("/run")
+def index_now(request: Request, user: GetUserDep) -> RedirectResponse:
+    """Trigger a sweep, unless one waits already."""
+    waiting = [run for run in recent_runs(INDEX, 1) if run.state == "queued"]
+    run_id = waiting[0].run_id if waiting else trigger(request, user, INDEX, {})
+    return see_other(request, "dags", INDEX, "runs", run_id)
 
 
 @forms.post("/retry")

@@ -81,6 +81,7 @@ def _searches(
         doubt=error if isinstance(error, search_form.Doubt) else None,
         allowed=allowed(request, user, may_search),
         uploads=connected().settings.uploads,
+        most=connected().settings.max_queries,
         accept=search_form.ACCEPT,
         upload_limit=MAX_UPLOAD_BYTES,
         text_limit=MAX_TEXT,

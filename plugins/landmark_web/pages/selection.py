@@ -15,6 +15,7 @@ from landmark.errors import LandmarkError, ServerFault
 from landmark.search.result import CONTROL_CHARACTERS, SearchResult
 from landmark.search.searches import Search
 from landmark.search.table import csv_rows
+from landmark.search.uploads import kept_name
 from landmark.storage.bucket import CHUNK_BYTES, read_object
 from landmark_web.connection import connected
 from landmark_web.findings import (
@@ -30,7 +31,6 @@ from landmark_web.permissions import may_read_searches, may_search, same_origin
 from landmark_web.responses import attached, check_shown
 from landmark_web.runs import SEARCH, find_run
 from landmark_web.small_form import read_fields
-from landmark_web.uploads import kept_name
 
 router = APIRouter(prefix="/searches/{run_id}", dependencies=[Depends(may_read_searches)])
 #: Originals hold what the pages never show of a photograph, such as where it was taken.
