@@ -20,9 +20,8 @@ Brings the table `landmarks` in line with the bucket prefix `LANDMARK_IMAGES`: p
    and updates the asset `landmark_watch`.
 9. `switch_model` lets searches use the model, if it is another than before and nothing is left to
    extract.
-
 10. `remove_old` deletes results older than `LANDMARK_RESULTS_DAYS`, and uploads older than
-   `LANDMARK_UPLOADS_DAYS` that are not in the index. Unset, they stay.
+    `LANDMARK_UPLOADS_DAYS` that are not in the index. Unset, they stay.
 
 What people have removed from the index, on Landmark's page *Index*, stays out.
 

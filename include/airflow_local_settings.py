@@ -15,6 +15,7 @@ OF_TASKS = (
     "airflow.providers.amazon.aws.hooks.s3",
     "airflow.providers.postgres.hooks.postgres",
     "landmark.cluster.client",
+    "landmark.cluster.warm_models",
     "landmark.extraction.extractor",
     "landmark.extraction.litert",
     "landmark.index.extract",
@@ -23,6 +24,7 @@ OF_TASKS = (
     "landmark.search.queries",
     "landmark.search.rank",
     "landmark.search.searches",
+    "landmark.search.turning",
     "landmark_metrics",
     "scipy.special",
 )
