@@ -14,7 +14,7 @@ from typing import Any
 from training import cost
 from training.data import ViewParameters
 from training.network import CHANNELS, STRIDES
-from training.train import RUN_FILE
+from training.trainer import RUN_FILE
 
 TEMPLATE = Path(__file__).with_name("model_card.md")
 

@@ -77,7 +77,10 @@ def examples(
     tf.data.Dataset of dict
         ``images`` float32 [2, s, s, 3] in 0..1; ``scores`` float32 [2, s, s]; ``locations`` float32
         [2, n, 2], (y, x) px in either view; ``descriptors`` float32 [n, d], unit length;
-        ``weights`` float32 [n], 0 where a row is only filling.
+        ``weights`` float32 [n], 0 where a row is only filling; ``taught`` float32 [n], 1 where the
+        descriptor is the teacher's; ``repelled`` float32 [n], 1 where the two views do not show the
+        same, but seem to (never here, see `training.pair_views`); ``place`` int32, the same for
+        examples that may show the same.
     """
     photograph_names = tf.constant([str(path) for path in photographs])
     target_names = tf.constant([str(path) for path in targets])
@@ -90,7 +93,7 @@ def examples(
         )
         image = tf.io.decode_jpeg(tf.io.read_file(photograph_names[which]), channels=3)
         score, locations, descriptors = tf.numpy_function(
-            _read_target, [target_names[which]], [tf.float16, tf.int16, tf.float16]
+            read_target, [target_names[which]], [tf.float16, tf.int16, tf.float16]
         )
         score.set_shape([None, None])
         locations.set_shape([None, 2])
@@ -98,7 +101,7 @@ def examples(
         height, width = tf.shape(score)[0], tf.shape(score)[1]
         image = tf.image.convert_image_dtype(image, tf.float32)[:height, :width]
         projected = tf.matmul(tf.cast(descriptors, tf.float32) - mean, components)
-        return two_views(
+        views = two_views(
             image,
             tf.cast(score, tf.float32),
             tf.cast(locations, tf.float32),
@@ -106,6 +109,7 @@ def examples(
             parameters,
             tf.stack([tf.constant(seed, tf.int64), index]),
         )
+        return {**views, "place": -1 - tf.cast(which, tf.int32)}
 
     indices = tf.data.Dataset.counter(start)
     return indices.map(example, num_parallel_calls=2, deterministic=True)
@@ -119,7 +123,7 @@ def two_views(
     parameters: ViewParameters,
     seed: tf.Tensor,
 ) -> dict[str, tf.Tensor]:
-    """One example, as `examples` describes it, of one photograph.
+    """One example, as `examples` describes it, of one photograph, without its place.
 
     Parameters
     ----------
@@ -152,12 +156,15 @@ def two_views(
 
     images = [photometric(views[i, :, :, :3], seeds[3 + i]) for i in range(2)]
     n = parameters.keypoints
+    weights = tf.ensure_shape(filled(tf.ones_like(descriptors[:, 0]), 0), [n])
     return {
         "images": tf.stack(images),
         "scores": views[..., 3],
         "locations": tf.ensure_shape(filled(seen, 1), [2, n, 2]),
         "descriptors": tf.ensure_shape(filled(descriptors, 0), [n, descriptors.shape[1]]),
-        "weights": tf.ensure_shape(filled(tf.ones_like(descriptors[:, 0]), 0), [n]),
+        "weights": weights,
+        "taught": weights,
+        "repelled": tf.zeros_like(weights),
     }
 
 
@@ -219,7 +226,8 @@ def photometric(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     return tf.clip_by_value(image + noise, 0.0, 1.0)
 
 
-def _read_target(path: bytes) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def read_target(path: bytes) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Score, locations and descriptors that `training.targets` wrote."""
     with np.load(path.decode()) as arrays:
         return arrays["score"], arrays["locations"], arrays["descriptors"]
 

@@ -19,7 +19,7 @@ from landmark.extraction.keypoints import BORDER_PX
 from landmark.extraction.litert import IMAGE, KEYPOINTS
 from landmark.extraction.models import LITERT_FILE
 from training.network import CHANNELS, STRIDES, Network, local_maxima
-from training.train import Trainer
+from training.trainer import trained
 
 DEFAULTS: dict[str, Any] = {
     "max_image_size": 800,
@@ -203,17 +203,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="training.export", description=__doc__)
     parser.add_argument("--run", type=Path, help="training's --out")
     parser.add_argument("--model", type=Path, required=True, help="folder of the SavedModel")
-    parser.add_argument("--descriptor-size", type=int, default=64, help="as in training")
+    parser.add_argument("--descriptor-size", type=int, default=64, help="without --run")
     arguments = parser.parse_args()
-    network = Network(arguments.descriptor_size)
     if arguments.run is None:
+        network = Network(arguments.descriptor_size)
         export_litert(exported(network, arguments.model), arguments.model / LITERT_FILE)
         return
-    checkpoint = tf.train.latest_checkpoint(str(arguments.run / "checkpoints"))
-    if checkpoint is None:
-        raise SystemExit(f"{arguments.run}: no checkpoint; run training.train first")
-    tf.train.Checkpoint(trainer=Trainer(network)).restore(checkpoint).expect_partial()
-    export(network, arguments.model)
+    export(trained(arguments.run), arguments.model)
 
 
 if __name__ == "__main__":

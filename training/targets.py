@@ -17,11 +17,6 @@ MAX_KEYPOINTS = 1500
 _log = logging.getLogger(__name__)
 
 
-def photograph_paths(folder: Path) -> list[Path]:
-    """The folder's JPEG files, by name."""
-    return sorted(p for p in folder.iterdir() if p.suffix.lower() in {".jpg", ".jpeg"})
-
-
 def write_targets(photographs: list[Path], teacher: Teacher, folder: Path) -> list[Path]:
     """Write one ``.npz`` a photograph; those already there are kept.
 

@@ -23,17 +23,12 @@ from training.card import write_card  # noqa: E402
 from training.cost import float_operations, measure, pyramid_operations  # noqa: E402
 from training.data import ViewParameters, examples, projected, two_views, warped  # noqa: E402
 from training.export import export  # noqa: E402
+from training.losses import whole_loss  # noqa: E402
 from training.network import STRIDES, Network, local_maxima  # noqa: E402
 from training.targets import write_targets  # noqa: E402
 from training.teacher import Teacher, fit_projection, trimmed  # noqa: E402
-from training.train import (  # noqa: E402
-    Trainer,
-    learning_rate_at,
-    losses,
-    parser,
-    total_loss,
-    train,
-)
+from training.train import parser, train  # noqa: E402
+from training.trainer import Trainer, learning_rate_at, trained  # noqa: E402
 
 MODEL = Path(__file__).parents[2] / "include" / "models" / "landmark-v1"
 SMALL = ViewParameters(side_px=64, keypoints=16)
@@ -85,6 +80,7 @@ def made_up_batch(size: int = 8) -> dict[str, tf.Tensor]:
         SMALL,
         tf.constant([1, 2], tf.int64),
     )
+    example["place"] = tf.constant(0)
     return {name: value[tf.newaxis] for name, value in example.items()}
 
 
@@ -216,13 +212,29 @@ def test_folding_batch_normalisation_changes_nothing():
 
 def test_training_lowers_the_loss():
     tf.keras.utils.set_random_seed(0)
-    trainer = Trainer(Network(8))
+    trainer = Trainer(Network(8), whole_loss)
     batch = made_up_batch()
-    before = float(total_loss(losses(trainer.network, batch, training=True)))
+    before = float(whole_loss(trainer.network, batch)[1])
     for _ in range(8):
         trainer.train_step(batch, tf.constant(1e-3))
-    assert float(total_loss(losses(trainer.network, batch, training=True))) < 0.8 * before
+    assert float(whole_loss(trainer.network, batch)[1]) < 0.8 * before
     assert int(trainer.step) == 8
+
+
+def test_only_the_chosen_weights_learn_and_the_average_follows():
+    tf.keras.utils.set_random_seed(0)
+    network = Network(8)
+    chosen = [network.descriptor_output.bias]
+    trainer = Trainer(network, whole_loss, chosen)
+    before = [variable.numpy() for variable in network.trainable_variables]
+    seen = []
+    for _ in range(3):
+        trainer.train_step(made_up_batch(), tf.constant(1e-2))
+        seen.append(chosen[0].numpy())
+    for old, variable in zip(before, network.trainable_variables, strict=True):
+        assert np.array_equal(old, variable) == (variable is not chosen[0])
+    average = trainer.averages[[v is chosen[0] for v in network.variables].index(True)]
+    np.testing.assert_allclose(average, np.mean(seen, axis=0), rtol=1e-5)
 
 
 def test_learning_rate_warms_up_and_decays():
@@ -257,8 +269,8 @@ def test_the_default_pyramid_costs_less_than_an_eighth_of_delf():
 
 
 def test_a_killed_run_goes_on_and_ends_as_an_unbroken_one(tmp_path: Path, monkeypatch):
-    monkeypatch.setattr("training.train.CHECKPOINT_STEPS", 4)
-    monkeypatch.setattr("training.train.LOG_STEPS", 2)
+    monkeypatch.setattr("training.trainer.CHECKPOINT_STEPS", 4)
+    monkeypatch.setattr("training.trainer.LOG_STEPS", 2)
     photos = tmp_path / "photos"
     photos.mkdir()
     for index in range(3):
@@ -280,7 +292,7 @@ def test_a_killed_run_goes_on_and_ends_as_an_unbroken_one(tmp_path: Path, monkey
 
     whole = run("whole")
     with monkeypatch.context() as patch:
-        patch.setattr("training.train.draw_curve", killed)  # after the first checkpoint
+        patch.setattr("training.trainer.draw_curve", killed)  # after the first checkpoint
         with pytest.raises(KeyboardInterrupt):
             run("broken")
     broken = run("broken")
@@ -294,10 +306,7 @@ def test_a_killed_run_goes_on_and_ends_as_an_unbroken_one(tmp_path: Path, monkey
     assert Image.open(broken / "history.png").width == 720
 
     model = tmp_path / "model-x"
-    network = Network(8)
-    checkpoint = tf.train.latest_checkpoint(str(broken / "checkpoints"))
-    tf.train.Checkpoint(trainer=Trainer(network)).restore(checkpoint).expect_partial()
-    export(network, model)
+    export(trained(broken), model)
     config = resolve_model(Settings(model=str(model), score_threshold=0))
     assert config.runtime == LITERT
     seen = (texture(96, 128) * 255).astype(np.uint8)

@@ -1,0 +1,145 @@
+"""Choose between models: ``python -m training.measure --places DIR MODEL [MODEL …]``.
+
+On the places that are held out of training and, with ``--also DIR``, on other labelled folders: how
+inliers with the query alone rank (`direct` of `landmark.evaluation`), and how many pairs of
+different places reach as many inliers as are needed to find as many pairs of one place as the first
+model finds with `SURE_INLIERS`. Every model in the same run, at several distances of descriptors.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.photographs import extract_folder
+from landmark.evaluation.labels import (
+    LEAVE_ONE_OUT,
+    LabelledFolder,
+    LabelledQuery,
+    read_labelled_folder,
+)
+from landmark.evaluation.scores import matches_by_place, score
+from landmark.extraction.extractor import load_extractor
+from landmark.extraction.models import resolve_model
+from landmark.features import LocalFeatures
+from landmark.matching.pair import MatchingParameters, compare
+from landmark.matching.ranking import Match
+from landmark.settings import load_settings
+from training.pairs import SURE_INLIERS
+from training.places import family, photograph_paths, split
+
+HELD_OUT = "held out"
+
+# What the forked processes read.
+_images: dict[str, LocalFeatures] = {}
+_queries: dict[str, LocalFeatures] = {}
+
+
+def held_out(places: Path) -> LabelledFolder:
+    """The places kept out of training, each photograph a query; neighbours are neither right
+    nor wrong."""
+    files = {
+        f"{place.name}/{photograph.name}": photograph
+        for place in split(places)[1]
+        for photograph in photograph_paths(place)
+    }
+    place_of = {name: name.partition("/")[0] for name in files}
+    queries = []
+    for query, place in place_of.items():
+        same = frozenset(n for n, other in place_of.items() if other == place) - {query}
+        near = frozenset(n for n, other in place_of.items() if family(other) == family(place))
+        if same:
+            queries.append(LabelledQuery(query, None, same, frozenset(), near - same))
+    return LabelledFolder(files, files, queries, LEAVE_ONE_OUT)
+
+
+def rankings(max_distance: float) -> dict[str, list[Match]]:
+    """All images for each query, best first, in two processes."""
+    with multiprocessing.get_context("fork").Pool(2) as pool:
+        jobs = [(query, max_distance) for query in _queries]
+        return dict(pool.imap_unordered(_ranked, jobs))
+
+
+def _ranked(job: tuple[str, float]) -> tuple[str, list[Match]]:
+    name, max_distance = job
+    matches = []
+    for path, image in _images.items():
+        if path != name:
+            pairs, verified = compare(_queries[name], image, MatchingParameters(max_distance))
+            matches.append(Match(len(verified.inliers), len(pairs), path))
+    return name, sorted(matches, key=lambda match: match.rank_key)
+
+
+def measure(
+    folder: LabelledFolder, handles: list[str], distances: list[float]
+) -> Iterator[dict[str, Any]]:
+    """The figures of each model at each distance, as soon as they are known.
+
+    Yields
+    ------
+    dict
+        ``model``, ``max_distance``, the protocols' mean average precision, ``found``: the share of
+        pairs of one place with `SURE_INLIERS`; ``false``: pairs of different places that have so
+        many; ``false_at_equal``: those that have as many as leave the first model's ``found``.
+    """
+    recall = None
+    for handle in handles:
+        settings = load_settings(lambda name: handle if name == "LANDMARK_MODEL" else None)  # noqa: B023
+        model = resolve_model(settings)
+        started = time.perf_counter()
+        images, queries = extract_folder(load_extractor(model, threads=2), folder)
+        seconds = (time.perf_counter() - started) / (len(images) + len(queries))
+        for shared, found in ((_images, images), (_queries, queries)):
+            shared.clear()
+            shared.update(found)
+        for distance in distances or [model.max_distance]:
+            ranked = rankings(distance)
+            scores = score(
+                {name: [match.image_path for match in found] for name, found in ranked.items()},
+                folder.queries,
+                folder.protocols,
+            )
+            same, different = (
+                np.array([match.inliers for matches in kind for match in matches])
+                for kind in matches_by_place(ranked, folder.queries)
+            )
+            found_share = float(np.mean(same >= SURE_INLIERS))
+            recall = found_share if recall is None else recall
+            equal = max(n for n in range(int(same.max()) + 1) if np.mean(same >= n) >= recall)
+            yield {
+                "model": model.fingerprint,
+                "max_distance": distance,
+                **scores,
+                "found": found_share,
+                "false": int(np.sum(different >= SURE_INLIERS)),
+                "equal_inliers": equal,
+                "false_at_equal": int(np.sum(different >= equal)),
+                "pairs_of_different_places": len(different),
+                "extract_seconds_per_image": seconds,
+            }
+
+
+def main() -> None:
+    """Print a line of JSON for each folder, model and distance."""
+    parser = argparse.ArgumentParser(prog="training.measure", description=__doc__)
+    parser.add_argument("models", nargs="+", metavar="MODEL", help="a model's folder")
+    parser.add_argument("--places", type=Path, required=True, help="one folder for each place")
+    parser.add_argument("--also", type=Path, nargs="*", default=[], help="labelled folders")
+    parser.add_argument("--distances", type=float, nargs="*", default=[], help="default: its own")
+    arguments = parser.parse_args()
+    folders = {HELD_OUT: held_out(arguments.places)}
+    folders |= {path.name: read_labelled_folder(path) for path in arguments.also}
+    for name, folder in folders.items():
+        for figures in measure(folder, arguments.models, arguments.distances):
+            print(json.dumps({"folder": name, **figures}), flush=True)
+
+
+if __name__ == "__main__":
+    main()
