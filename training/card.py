@@ -51,11 +51,24 @@ def write_card(run: Path, model: Path, figures: list[Path]) -> None:
         scale=views.scale,
         minutes=float(rows[-1]["seconds"]) / 60,
         figures="".join(_table(file) for file in figures),
+        start=f"the weights of {said['start']}" if said["start"] else "random initialisation",
+        places=_places(said),
         **{key: said[key] for key in ("photos", "seed", "steps", "batch", "side", "learning_rate")},
     )
     (model / "MODEL_CARD.md").write_text(card)
     for name in ("history.csv", "history.png"):
         (model / name).write_bytes((run / name).read_bytes())
+
+
+def _places(said: dict[str, Any]) -> str:
+    """What real pairs a run had, if it had any."""
+    if not said["places"]:
+        return ""
+    return (
+        f" In each step also {said['pair_batch']} real pairs: photographs of one place from other "
+        f"viewpoints and hours, or of two places that look alike, mined as `training/README.md` "
+        f"says; a third of the places was held out."
+    )
 
 
 def _is_model(file: Path) -> bool:

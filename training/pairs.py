@@ -45,6 +45,7 @@ MOST_ZOOM = 2.0
 
 ALIKE_PER_IMAGE = 12
 LOOKALIKE_INLIERS = 8
+LOOKALIKES = "lookalikes.npz"
 
 _log = logging.getLogger(__name__)
 
@@ -298,9 +299,6 @@ def mine(places: Path, handle: str, out: Path) -> Iterator[Path]:
     if not path.exists():
         write_pairs(path, lookalikes(strongest, parameters))
     yield path
-
-
-LOOKALIKES = "lookalikes.npz"
 
 
 def main() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from landmark.evaluation.labels import read_labelled_folder
 from landmark.features import LocalFeatures
 from landmark.matching.pair import MatchingParameters
 
@@ -14,7 +16,7 @@ tf = pytest.importorskip("tensorflow")
 
 from training.data import ViewParameters  # noqa: E402
 from training.losses import losses  # noqa: E402
-from training.measure import held_out  # noqa: E402
+from training.measure import held_out, measure  # noqa: E402
 from training.network import Network  # noqa: E402
 from training.pair_views import PairChoice, ScoreTargets, pair_examples  # noqa: E402
 from training.pairs import (  # noqa: E402
@@ -82,6 +84,23 @@ def test_neighbours_are_neither_right_nor_wrong(tmp_path: Path):
     assert set(queries) == {"nd_one/0.jpg", "nd_one/1.jpg", "xian/0.jpg", "xian/1.jpg"}
     assert queries["nd_one/0.jpg"].easy == {"nd_one/1.jpg"}
     assert queries["nd_one/0.jpg"].junk == {"nd_one/0.jpg", "nd_two/0.jpg"}
+
+
+def test_models_are_measured_side_by_side(tmp_path: Path):
+    model = Path(__file__).parents[2] / "include" / "models" / "landmark-v1"
+    for place in range(3):
+        (tmp_path / str(place)).mkdir()
+        blocks = np.random.default_rng(place).integers(0, 255, (40, 40, 3), np.uint8)
+        picture = np.kron(blocks, np.ones((8, 8, 1), np.uint8))
+        for index in range(2):
+            part = tf.constant(picture[8 * index :, 8 * index :])
+            tf.io.write_file(str(tmp_path / str(place) / f"{index}.jpg"), tf.io.encode_jpeg(part))
+    folder = read_labelled_folder(tmp_path)
+    one, narrower = islice(measure(folder, [str(model)], [0.85, 0.3]), 2)
+    assert one["map"] == 1.0 and one["found"] == 1.0 and one["false"] == 0
+    assert one["pairs_of_different_places"] == 6 * 4
+    assert one["equal_inliers"] >= 18 and one["false_at_equal"] == 0
+    assert narrower["max_distance"] == 0.3 and narrower["model"] == one["model"]
 
 
 # --- mining ---------------------------------------------------------------------------------
