@@ -27,7 +27,13 @@ from landmark.storage.database import SQL, Database
 from stack.servers import start_postgres, start_s3
 
 # The whole stack, for the tests that need Airflow's processes; and Airflow without them.
-pytest_plugins = ["stack_fixture", "pages_fixture", "airflow_fixture", "site_fixture"]
+pytest_plugins = [
+    "stack_fixture",
+    "pages_fixture",
+    "airflow_fixture",
+    "site_fixture",
+    "browser_fixture",
+]
 
 
 # Airflow's processes are started once, so what needs them stays together; and of two stacks that

@@ -20,8 +20,6 @@ GLANCE_S = 0.1
 #: A look passes over what another process has locked for a moment; so for a while after work naps
 #: are short.
 ALERT_S, SHORT_S = 1.0, 0.25
-#: A look that finds nothing takes less.
-WORK_S = 0.05
 #: The newest run, and how many wait to begin, which are also those that somebody has cleared; by
 #: indexes of Airflow's. Its sequence of ids would tell of a run before others can see it.
 RUNS = "SELECT max(id), (SELECT count(*) FROM dag_run WHERE state = 'queued') FROM dag_run"
@@ -35,19 +33,22 @@ class Nap:
     conninfo : str
         Airflow's own database, for libpq.
     executors : sequence of BaseExecutor
-        What has ended in a LocalExecutor lies in its `result_queue`.
+        What has ended in a LocalExecutor lies in its `result_queue` until a look; what has not is
+        `running`.
     """
 
     def __init__(self, conninfo: str, executors: Sequence[Any]) -> None:
         self._conninfo, self._executors = conninfo, executors
         self._connection: psycopg.Connection[Any] | None = None
         self._runs: tuple[Any, ...] | None = None
-        self._slept = self._worked = time.monotonic()
+        self._running: list[Any] = []
+        self._worked = time.monotonic()
 
     def sleep(self, seconds: float) -> None:
         """Sleep so long, or until there is a new run, or a task has ended."""
         now = time.monotonic()
-        if now > self._slept + WORK_S:
+        before, self._running = self._running, [{*one.running} for one in self._executors]
+        if before != self._running:
             self._worked = now
         end = now + (min(seconds, SHORT_S) if now < self._worked + ALERT_S else seconds)
         while (left := end - time.monotonic()) > 0:
@@ -55,7 +56,6 @@ class Nap:
                 self._worked = time.monotonic()
                 break
             time.sleep(min(GLANCE_S, left))
-        self._slept = time.monotonic()
 
     def _has_work(self) -> bool:
         if any(not executor.result_queue.empty() for executor in self._executors):

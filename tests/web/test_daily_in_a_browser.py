@@ -2,53 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import re
 import zipfile
-from pathlib import Path
 
 import pytest
-from served import served
 
 from landmark.matching.ranking import Match
 from landmark.search.result import SearchResult, write_query, write_result
 from landmark.storage.bucket import delete_object
 from landmark.storage.images import save_image
-from stack.browser import MISSING, find_chromium, open_browser
-
-pytest.importorskip("playwright.sync_api", reason="no Playwright; make test installs it")
-
-pytestmark = pytest.mark.skipif(find_chromium() is None, reason=MISSING)
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    with open_browser(find_chromium()) as browser:
-        yield browser
 
 
 @pytest.fixture(params=["light", "dark"])
-def page(chromium, site, request):
-    with served(site.app) as address:
-        context = chromium.new_context(
-            base_url=address,
-            extra_http_headers={"X-User": "ada"},
-            color_scheme=request.param,
-            viewport={"width": 1100, "height": 900},
-        )
-        page = context.new_page()
-        faults = []
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        page.on(
-            "console",
-            lambda said: faults.append(said.text) if "Content Security" in said.text else None,
-        )
-        yield page
-        if folder := os.environ.get("SCREENSHOTS"):
-            name = re.sub(r"\W+", "-", request.node.name)
-            page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
-        context.close()
-        assert not faults
+def page(open_page, request):
+    return open_page(color_scheme=request.param)
 
 
 @pytest.fixture

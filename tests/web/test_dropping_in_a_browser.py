@@ -9,15 +9,10 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from served import served
+from browser_fixture import STICKS_OUT_PX
 
 from landmark.storage.images import is_known_image, record_failure, save_image
 from landmark.storage.models import mark_searched
-from stack.browser import MISSING, find_chromium, open_browser
-
-pytest.importorskip("playwright.sync_api", reason="no Playwright; make test installs it")
-
-pytestmark = pytest.mark.skipif(find_chromium() is None, reason=MISSING)
 
 MODEL = "model-1"
 # What is let fall on the page, or pasted: files by name; a folder is a list in a list.
@@ -43,35 +38,11 @@ GIVE = """([kind, files]) => {
   document.querySelector("main").dispatchEvent(event);
   return event.defaultPrevented;
 }"""
-WIDER = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    with open_browser(find_chromium()) as browser:
-        yield browser
 
 
 @pytest.fixture(params=["light", "dark"])
-def page(chromium, site, request):
-    with served(site.app) as address:
-        context = chromium.new_context(
-            base_url=address,
-            extra_http_headers={"X-User": "ada"},
-            color_scheme=request.param,
-            viewport={"width": 1100, "height": 900},
-        )
-        page = context.new_page()
-        page.set_default_timeout(60_000)
-        faults = []
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        page.on(
-            "console",
-            lambda said: faults.append(said.text) if "Content Security" in said.text else None,
-        )
-        yield page
-        context.close()
-        assert not faults
+def page(open_page, request):
+    return open_page(color_scheme=request.param)
 
 
 @pytest.fixture
@@ -81,7 +52,7 @@ def look(page, request):
     def take(name):
         for width in (1100, 390):
             page.set_viewport_size({"width": width, "height": 900})
-            assert page.evaluate(WIDER) <= 0, (name, width)
+            assert page.evaluate(STICKS_OUT_PX) <= 0, (name, width)
             if folder := os.environ.get("SCREENSHOTS"):
                 file = re.sub(r"\W+", "-", f"{request.node.name}-{name}-{width}")
                 page.screenshot(path=Path(folder) / f"{file}.png", full_page=True)
@@ -190,20 +161,15 @@ def test_chosen_files_are_uploaded_at_once_and_too_large_ones_refused(
 
 
 def test_without_a_script_the_form_takes_one_and_does_not_add_it(
-    site, chromium, started, photograph, tmp_path
+    open_page, started, photograph, tmp_path
 ):
     (tmp_path / "a.jpg").write_bytes(photograph(1))
-    with served(site.app) as address:
-        context = chromium.new_context(
-            base_url=address, extra_http_headers={"X-User": "ada"}, java_script_enabled=False
-        )
-        page = context.new_page()
-        page.goto("/")
-        assert not page.get_by_role("button", name="choose a folder").is_visible()
-        page.get_by_label("or one of yours").set_input_files(tmp_path / "a.jpg")
-        with page.expect_response("**/searches"):
-            page.get_by_role("button", name="Find the place").click()
-        context.close()
+    page = open_page(java_script_enabled=False)
+    page.goto("/")
+    assert not page.get_by_role("button", name="choose a folder").is_visible()
+    page.get_by_label("or one of yours").set_input_files(tmp_path / "a.jpg")
+    with page.expect_response("**/searches"):
+        page.get_by_role("button", name="Find the place").click()
     assert started[0]["image_path"].endswith("/a.jpg") and started[0]["add_to_index"] is False
 
 

@@ -2,26 +2,10 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import pytest
 from lived_in import LivedIn
-from served import served
-
-from stack.browser import MISSING, find_chromium, open_browser
-
-pytest.importorskip("playwright.sync_api", reason="no Playwright; make test installs it")
-
-pytestmark = pytest.mark.skipif(find_chromium() is None, reason=MISSING)
 
 SIDE_PX = 2000
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    with open_browser(find_chromium()) as browser:
-        yield browser
 
 
 @pytest.fixture
@@ -33,26 +17,8 @@ def lived_in(site, photograph, make_view, request):
 
 
 @pytest.fixture(params=["light", "dark"])
-def page(chromium, site, request):
-    with served(site.app) as address:
-        context = chromium.new_context(
-            base_url=address,
-            extra_http_headers={"X-User": "ada"},
-            color_scheme=request.param,
-            viewport={"width": 1200, "height": 800},
-        )
-        page = context.new_page()
-        faults = []
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        page.on(
-            "console",
-            lambda said: faults.append(said.text) if "Content Security" in said.text else None,
-        )
-        yield page
-        if folder := os.environ.get("SCREENSHOTS"):
-            page.screenshot(path=Path(folder) / f"{request.node.name}.png")
-        context.close()
-        assert not faults
+def page(open_page, request):
+    return open_page(color_scheme=request.param, viewport={"width": 1200, "height": 800})
 
 
 BOX = """one => {

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import html
 import io
-import os
 import re
-from pathlib import Path
 from urllib.parse import quote
 
 import numpy as np
 import pytest
 from asking import ask, get, words
+from browser_fixture import PHONE, STICKS_OUT_PX
 from PIL import Image
-from served import served
 
 from landmark.errors import LandmarkError
 from landmark.matching.ranking import Match
 from landmark.search.framing import WHOLE, Framing
 from landmark.search.result import SearchResult, write_query, write_result
 from landmark.search.searches import Search, Searches
-from stack.browser import MISSING, find_chromium, open_browser
 
 OPTIONS = {
     "top_k": 7,
@@ -317,41 +314,12 @@ def test_what_was_begun_can_be_undone_and_leads_back(site, just_begun):
 # ---- in a browser --------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def chromium():
-    pytest.importorskip("playwright.sync_api", reason="no Playwright; make test installs it")
-    if find_chromium() is None:
-        pytest.skip(MISSING)
-    with open_browser(find_chromium()) as browser:
-        yield browser
-
-
 @pytest.fixture(params=["light", "dark", "narrow"])
-def page(chromium, site, request):
-    narrow = request.param == "narrow"
-    with served(site.app) as address:
-        context = chromium.new_context(
-            base_url=address,
-            extra_http_headers={"X-User": "ada"},
-            color_scheme="dark" if request.param == "dark" else "light",
-            viewport={"width": 390, "height": 844} if narrow else {"width": 1100, "height": 900},
-            has_touch=narrow,
-        )
-        page = context.new_page()
-        faults = []
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        page.on(
-            "console",
-            lambda said: faults.append(said.text) if "Content Security" in said.text else None,
-        )
-        yield page
-        if folder := os.environ.get("SCREENSHOTS"):
-            name = re.sub(r"\W+", "-", request.node.name)
-            page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
-        width = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-        assert page.evaluate(width) <= 0
-        context.close()
-        assert not faults
+def page(open_page, request):
+    options = {"viewport": PHONE, "has_touch": True} if request.param == "narrow" else {}
+    page = open_page(color_scheme="dark" if request.param == "dark" else "light", **options)
+    yield page
+    assert page.evaluate(STICKS_OUT_PX) <= 0
 
 
 def box_of(page):
@@ -484,50 +452,39 @@ def test_a_path_that_is_named_alone_is_shown_and_looked_at_first(site, page, mak
     assert page.get_by_label("Add to the index").is_checked()
 
 
-def test_without_script_numbers_do(site, chromium, started, make_run):
+def test_without_script_numbers_do(open_page, started, make_run):
     name, _ = make_run()
-    with served(site.app) as address:
-        context = chromium.new_context(
-            base_url=address, extra_http_headers={"X-User": "ada"}, java_script_enabled=False
-        )
-        page = context.new_page()
-        page.goto(f"/again?run={name}")
-        assert page.get_by_alt_text("The photograph").bounding_box()["height"] > 100
-        assert not page.get_by_role("button", name="Draw a box").is_visible()
-        for title, side in {"Left": 0, "Top": 10, "Right": 200, "Bottom": 110}.items():
-            page.get_by_label(title).fill(str(side))
-        page.get_by_label("Turned clockwise by").select_option("180")
-        page.get_by_role("button", name="Find the place").click()
-        assert started[0]["box"] == [0, 10, 200, 110] and started[0]["turn"] == 180
-        context.close()
+    page = open_page(java_script_enabled=False)
+    page.goto(f"/again?run={name}")
+    assert page.get_by_alt_text("The photograph").bounding_box()["height"] > 100
+    assert not page.get_by_role("button", name="Draw a box").is_visible()
+    for title, side in {"Left": 0, "Top": 10, "Right": 200, "Bottom": 110}.items():
+        page.get_by_label(title).fill(str(side))
+    page.get_by_label("Turned clockwise by").select_option("180")
+    page.get_by_role("button", name="Find the place").click()
+    assert started[0]["box"] == [0, 10, 200, 110] and started[0]["turn"] == 180
 
 
-def test_a_finger_draws_a_box(site, chromium, make_run):
+def test_a_finger_draws_a_box(open_page, make_run):
     name, _ = make_run()
-    with served(site.app) as address:
-        context = chromium.new_context(
-            base_url=address, extra_http_headers={"X-User": "ada"}, has_touch=True,
-            viewport={"width": 390, "height": 844}, is_mobile=True,
-        )  # fmt: skip
-        page = context.new_page()
-        page.goto(f"/again?run={name}")
-        stage = page.locator(".stage.live")
-        stage.scroll_into_view_if_needed()
-        seen = stage.bounding_box()
-        session = context.new_cdp_session(page)
+    page = open_page(has_touch=True, viewport=PHONE, is_mobile=True)
+    page.goto(f"/again?run={name}")
+    stage = page.locator(".stage.live")
+    stage.scroll_into_view_if_needed()
+    seen = stage.bounding_box()
+    session = page.context.new_cdp_session(page)
 
-        def touch(kind, *points):
-            at = [
-                {"x": seen["x"] + x * seen["width"], "y": seen["y"] + y * seen["height"]}
-                for x, y in points
-            ]
-            session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": at})
+    def touch(kind, *points):
+        at = [
+            {"x": seen["x"] + x * seen["width"], "y": seen["y"] + y * seen["height"]}
+            for x, y in points
+        ]
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": at})
 
-        touch("touchStart", (0.2, 0.2))
-        for step in range(1, 7):
-            touch("touchMove", (0.2 + 0.1 * step, 0.2 + 0.1 * step))
-        touch("touchEnd")
-        page.wait_for_function("document.querySelector('[name=x1]').value !== ''")
-        assert box_of(page) == pytest.approx([80, 40, 320, 160], abs=4)
-        assert page.evaluate("scrollY") == 0 or stage.bounding_box() == seen
-        context.close()
+    touch("touchStart", (0.2, 0.2))
+    for step in range(1, 7):
+        touch("touchMove", (0.2 + 0.1 * step, 0.2 + 0.1 * step))
+    touch("touchEnd")
+    page.wait_for_function("document.querySelector('[name=x1]').value !== ''")
+    assert box_of(page) == pytest.approx([80, 40, 320, 160], abs=4)
+    assert page.evaluate("scrollY") == 0 or stage.bounding_box() == seen

@@ -7,13 +7,6 @@ import re
 import pytest
 from asking import get
 from lived_in import LivedIn
-from served import served
-
-from stack.browser import MISSING, find_chromium, open_browser
-
-pytest.importorskip("playwright.sync_api", reason="no Playwright; make test installs it")
-
-pytestmark = pytest.mark.skipif(find_chromium() is None, reason=MISSING)
 
 #: As the server writes them.
 UTC = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)? UTC")
@@ -45,28 +38,17 @@ def test_every_time_has_its_element_and_names_its_zone(site, filled):
         ("Asia/Kolkata", "Not/A-Zone", "2026-01-03 05:04 GMT+5:30"),
     ],
 )
-def test_a_reader_has_the_times_of_his_zone(site, filled, zone, chosen, told):
-    with open_browser(find_chromium()) as chromium, served(site.app) as address:
-        context = chromium.new_context(
-            base_url=address, extra_http_headers={"X-User": "ada"}, timezone_id=zone
-        )
-        if chosen:
-            context.add_init_script(f"localStorage.setItem('timezone', '\"{chosen}\"')")
-        page = context.new_page()
-        page.goto(filled["result"])
-        time = page.locator("time", has_text="2026-01")
-        assert time.inner_text() == told
-        assert time.get_attribute("title") == "2026-01-02 23:34:05 UTC"
-        context.close()
+def test_a_reader_has_the_times_of_his_zone(open_page, filled, zone, chosen, told):
+    page = open_page(timezone_id=zone)
+    if chosen:
+        page.add_init_script(f"localStorage.setItem('timezone', '\"{chosen}\"')")
+    page.goto(filled["result"])
+    time = page.locator("time", has_text="2026-01")
+    assert time.inner_text() == told
+    assert time.get_attribute("title") == "2026-01-02 23:34:05 UTC"
 
 
-def test_without_a_script_utc_is_named(site, filled):
-    with open_browser(find_chromium()) as chromium, served(site.app) as address:
-        context = chromium.new_context(
-            base_url=address, extra_http_headers={"X-User": "ada"},
-            timezone_id="Asia/Kolkata", java_script_enabled=False,
-        )  # fmt: skip
-        page = context.new_page()
-        page.goto(filled["result"])
-        assert page.locator("time").first.inner_text() == "2026-01-02 23:34:05 UTC"
-        context.close()
+def test_without_a_script_utc_is_named(open_page, filled):
+    page = open_page(timezone_id="Asia/Kolkata", java_script_enabled=False)
+    page.goto(filled["result"])
+    assert page.locator("time").first.inner_text() == "2026-01-02 23:34:05 UTC"

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
-from pathlib import Path
 
 import pytest
 from asking import ask, get, words
 from fastapi import HTTPException
 from lived_in import ANSWER, CANCELLED, FOLDER, PROGRESS, QUERY, LivedIn
-from served import served
 
 from landmark.matching.ranking import Match
-from stack.browser import MISSING, find_chromium, open_browser
-
-no_browser = pytest.mark.skipif(find_chromium() is None, reason=MISSING)
 
 
 class Begun(LivedIn):
@@ -130,37 +124,14 @@ def test_who_is_logged_out_when_a_form_is_sent_is_led_back_to_its_page(site, run
         assert f'href="/auth/login?next={back}"' in answer.text
 
 
-@pytest.fixture(scope="module")
-def chromium():
-    pytest.importorskip("playwright.sync_api", reason="no Playwright; make test installs it")
-    with open_browser(find_chromium()) as browser:
-        yield browser
-
-
 @pytest.fixture
-def page(chromium, site, request):
-    with served(site.app) as address:
-        context = chromium.new_context(
-            base_url=address,
-            extra_http_headers={"X-User": "ada"},
-            timezone_id="Asia/Kolkata",
-            viewport={"width": 1100, "height": 900},
-        )
-        page = context.new_page()
-        faults = []
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        yield page
-        if folder := os.environ.get("SCREENSHOTS"):
-            name = re.sub(r"\W+", "-", request.node.name)
-            page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
-        context.close()
-        assert not faults
+def page(open_page):
+    return open_page(timezone_id="Asia/Kolkata")
 
 
 FOCUSED = "() => document.activeElement.textContent.trim()"
 
 
-@no_browser
 def test_the_focus_stays_while_the_page_brings_itself_up_to_date(site, run, page):
     page.goto(run.address)
     picture = page.locator(".query img").element_handle()
@@ -191,7 +162,6 @@ def test_the_focus_stays_while_the_page_brings_itself_up_to_date(site, run, page
     ]
 
 
-@no_browser
 def test_where_the_focused_button_goes_the_focus_stays_in_that_part(site, run, page):
     page.goto(run.address)
     page.get_by_role("button", name="Cancel the search").focus()
@@ -200,7 +170,6 @@ def test_where_the_focused_button_goes_the_focus_stays_in_that_part(site, run, p
     assert page.evaluate("() => document.activeElement.id") == "live"
 
 
-@no_browser
 def test_who_is_logged_out_is_told_and_led_back_here(site, run, page):
     from airflow.api_fastapi.core_api.security import get_user
 
@@ -220,7 +189,6 @@ def test_who_is_logged_out_is_told_and_led_back_here(site, run, page):
     notice.wait_for(state="detached")  # logged in again, in another window
 
 
-@no_browser
 def test_within_airflows_page_the_login_leads_back_to_that(site, run, page):
     from airflow.api_fastapi.core_api.security import get_user
 
