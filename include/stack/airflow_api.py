@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from stack.environment import UI_USER, Addresses
-from stack.net import StackError, request
+from stack.net import NoAnswer, StackError, request
 
 ENDED = ("success", "failed")
 POLL_S = 0.5
@@ -51,9 +51,15 @@ class AirflowApi:
         Raises
         ------
         StackError
-            If Airflow refuses; with its reason.
+            If Airflow refuses; with its reason. `NoAnswer` if it does not answer.
         """
-        status, answer = request(self.url + path, body, self._token)
+        try:
+            status, answer = request(self.url + path, body, self._token)
+        except OSError as error:
+            raise NoAnswer(
+                f"Airflow at {self.url} does not answer to {path}: {error}; "
+                f"once the machine is less busy, the same command goes on"
+            ) from error
         if status >= 400:
             detail = answer.get("detail") if isinstance(answer, dict) else answer
             raise StackError(f"Airflow answers {status} to {path}: {detail}")
@@ -120,8 +126,12 @@ class AirflowApi:
         run = f"/api/v2/dags/{dag_id}/dagRuns/{quote(run_id, safe='')}"
         deadline, last = time.monotonic() + timeout_s, ""
         while time.monotonic() < deadline:
-            state = self.call(run)["state"]
-            tasks = self.call(f"{run}/taskInstances?limit=1000")["task_instances"]
+            try:
+                state = self.call(run)["state"]
+                tasks = self.call(f"{run}/taskInstances?limit=1000")["task_instances"]
+            except NoAnswer:  # the run takes what there is of the machine
+                time.sleep(POLL_S)
+                continue
             progress = _progress(tasks) or last or state
             if progress != last and state not in ENDED:
                 on_change(progress)

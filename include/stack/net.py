@@ -16,6 +16,10 @@ class StackError(RuntimeError):
     """Something of the stack failed; the message names it, the reason and the remedy."""
 
 
+class NoAnswer(StackError):
+    """A server was asked and said nothing; on a busy machine it may yet."""
+
+
 def free_port(preferred: int = 0, avoid: Collection[int] = ()) -> int:
     """Return the preferred port if it is free on 127.0.0.1, else the next free one above it.
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from landmark.storage.images import record_failure
-from stack import demo
+from stack import airflow_api, demo
 from stack.environment import CONN_POSTGRES, landmark_conninfo
 from stack.net import StackError
 
@@ -112,3 +113,26 @@ def test_the_connection_of_the_dags_for_libpq(database):
     }  # fmt: skip
     address = "postgresql://l:p@h:1/s"
     assert landmark_conninfo({CONN_POSTGRES: f"{address}?cursor=x"}) == address
+
+
+def test_a_run_is_waited_for_though_a_busy_airflow_does_not_answer(monkeypatch):
+    answers = [
+        {"access_token": "t"}, TimeoutError("timed out"),
+        {"state": "running"}, ConnectionResetError("reset"),
+        {"state": "success"}, {"task_instances": []},
+    ]  # fmt: skip
+
+    def request(*_):
+        answer = answers.pop(0)
+        if isinstance(answer, OSError):
+            raise answer
+        return 200, answer
+
+    monkeypatch.setattr(airflow_api, "request", request)
+    monkeypatch.setattr(airflow_api, "POLL_S", 0)
+    api = airflow_api.AirflowApi(SimpleNamespace(ui="http://127.0.0.1:1", ui_password="x"))
+    api.wait("landmark_index", "run")
+    assert not answers
+    answers.append(TimeoutError("timed out"))
+    with pytest.raises(StackError, match="does not answer to /x: timed out; once the machine"):
+        api.call("/x")
