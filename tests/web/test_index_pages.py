@@ -67,8 +67,10 @@ def test_folders_are_walked_down_to_a_photograph(site, indexed):
     for link in links(page, "Photographs"):
         one = get(site, link)
         assert one.status_code == 200 and "60" in words(one) and "<script>x" not in one.text
-        (picture, _) = re.findall(r'(?:href|src)="(/index/image[^"]*)"', one.text)
+        (picture,) = re.findall(r'src="(/index/image[^"]*)"', one.text)
         assert get(site, picture.replace("&amp;", "&")).headers["content-type"] == "image/jpeg"
+        (alone,) = re.findall(r'href="(/index/look[^"]*)"', one.text)
+        assert f'href="{link}" rel="up"' in get(site, alone).text
     assert "Its folder" in words(one) and "not compared yet" in words(one)
 
 

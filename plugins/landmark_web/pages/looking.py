@@ -44,7 +44,7 @@ def look_at_one(request: Request, one: OneSearch, rank: int) -> HTMLResponse:
         if not 0 <= place < len(order):
             return None
         there = ("searches", one.run.run_id, "look", order[place])
-        return address(request, *there, **one.where), words
+        return address(request, *there, **one.way), words
 
     return _look(
         request,
@@ -101,10 +101,10 @@ def look_at_indexed(
     path: str,
     place: Annotated[int | None, Query(ge=1, lt=2**63)] = None,
 ) -> HTMLResponse:
-    """An image of the index; of a place the way back is there."""
+    """An image of the index; the way back is to what is known of it, of a place to that."""
     check_known(path)
     if place is None:
-        above = (address(request, "index"), "Index")
+        above = (address(request, "index", "photograph", path=path), "The photograph")
     else:
         above = (address(request, "places", place), "The place")
     return _look(request, name_of(path), ("index", "image"), path, above, query={"path": path})
@@ -147,11 +147,11 @@ def _above(request: Request, one: Asked, rank: int | None = None) -> tuple[str, 
     """The way back to a result, at a match of it."""
     there = ("searches", one.run.run_id)
     if rank is None:
-        return address(request, *there, **one.where), "The search"
+        return address(request, *there, **one.way), "The search"
     page = page_of(result_of(one).matches, rank)
-    return f"{address(request, *there, page=page, **one.where)}#match-{rank}", "The search"
+    return f"{address(request, *there, page=page, **one.way)}#match-{rank}", "The search"
 
 
 def _pair(request: Request, one: Asked, rank: int) -> tuple[str, str]:
     there = ("searches", one.run.run_id, "pairs", rank)
-    return address(request, *there, **one.where), f"Match {rank}"
+    return address(request, *there, **one.way), f"Match {rank}"
