@@ -237,7 +237,11 @@ def landmark_search() -> None:
             results = ranked(rank.WrittenQueries(s3, searches.read))
             if params["turn"] is None:
                 model = partial(registry.searched_model, database, settings)
-                turned = partial(turning.rank_turned, s3, load, model, query["model"], ranked)
+                again = partial(
+                    ranked,
+                    tell=lambda progress: push("progress", {**progress.figures, "turned": True}),
+                )
+                turned = partial(turning.rank_turned, s3, load, model, query["model"], again)
                 answer = searches.keep_results(s3, results, turned)
             else:
                 answer = searches.keep_results(s3, results)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 from fastapi import Depends, HTTPException, Query
 
@@ -16,7 +16,11 @@ from landmark.storage.bucket import ObjectMissing
 from landmark.storage.corrections import Correction, pair_of, standing_among
 from landmark_web.connection import connected
 from landmark_web.limits import KEPT_S, RESULTS_KEPT, SEARCHES_KEPT, forget, kept
+from landmark_web.overview import AS_IT_IS, Outcome, Sort, View
 from landmark_web.runs import SEARCH, Run, find_run
+
+#: So that a picture's place can tell a removed result from a deleted photograph.
+RESULT_GONE = {"Landmark-Gone": "result"}
 
 
 class Asked(NamedTuple):
@@ -28,27 +32,40 @@ class Asked(NamedTuple):
     number : int
         From 1 on.
     search : Search
+    view : View
+        What its reader has chosen of the list that it was opened from.
     """
 
     run: Run
     number: int
     search: Search
+    view: View = AS_IT_IS
 
     @property
     def where(self) -> dict[str, int]:
         """What its addresses have besides the run; nothing if it is the only one."""
         return {} if self.run.is_one else {"query": self.number}
 
+    @property
+    def way(self) -> dict[str, Any]:
+        """The same for its pages, which lead back to the list as its reader had it."""
+        return {} if self.run.is_one else {**self.where, **self.view.words}
 
-def asked(run_id: str, query: Annotated[int, Query(ge=1)] = 1) -> Asked:
+
+def asked(
+    run_id: str,
+    query: Annotated[int, Query(ge=1)] = 1,
+    outcome: Outcome | None = None,
+    sort: Sort | None = None,
+) -> Asked:
     """The photograph of a run that an address names by its number."""
-    return search_of(find_run(SEARCH, run_id), query)
+    return search_of(find_run(SEARCH, run_id), query, View(outcome, sort))
 
 
 OneSearch = Annotated[Asked, Depends(asked)]
 
 
-def search_of(run: Run, number: int) -> Asked:
+def search_of(run: Run, number: int, view: View = AS_IT_IS) -> Asked:
     """One of a run's searches, by its number from 1 on."""
     searches = searches_of(run).searches
     if number > len(searches):
@@ -57,7 +74,7 @@ def search_of(run: Run, number: int) -> Asked:
     if not found.folder.startswith(folder_of(run)):
         raise LandmarkError(f"{found.folder}: not a folder of {run.run_id}; search again")
     _below_results(found.folder, run)
-    return Asked(run, number, found)
+    return Asked(run, number, found, view)
 
 
 def searches_of(run: Run) -> Searches:
@@ -70,6 +87,7 @@ def searches_of(run: Run) -> Searches:
             410,
             f"The result of {run.run_id} was removed, or has had its time (LANDMARK_RESULTS_DAYS); "
             f"search again.",
+            headers=RESULT_GONE,
         ) from None
     if searches.run_id != run.run_id:
         raise HTTPException(404, f"Another run has written its searches to {folder} since.")

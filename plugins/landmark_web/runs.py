@@ -108,8 +108,8 @@ class Run:
         return {name: counts[name] for name in OUTCOMES if name in counts}  # XCom sorts keys
 
     @property
-    def progress(self) -> dict[str, float] | None:
-        """How far it is with comparing pairs: `done` of `total`, and `rate` a second."""
+    def progress(self) -> dict[str, Any] | None:
+        """How far it is with comparing pairs, as `told.Progress` has it."""
         return self.told.get(("rank_matches", "progress"))
 
     @property

@@ -54,11 +54,15 @@ def _whole(answer: Answer) -> Answer:
 
 
 class Progress(TypedDict):
-    """Of `rank_matches` while it runs: so many pairs are compared, and so many a second."""
+    """Of `rank_matches` while it runs: so many pairs are compared, and so many a second.
+
+    It counts anew when it looks again at photographs, turned, that have found nothing.
+    """
 
     done: Figure
     total: Figure
     rate: Figure
+    turned: NotRequired[bool]
 
 
 class Cancelled(TypedDict):

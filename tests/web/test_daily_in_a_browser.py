@@ -94,3 +94,12 @@ def test_selected_photographs_are_downloaded_and_one_that_is_gone_says_so(page, 
     page.set_viewport_size({"width": 390, "height": 800})
     width = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
     assert page.evaluate(width) <= 0
+
+
+def test_of_a_removed_result_the_list_says_that_it_was_removed(page, run):
+    name = run.rsplit("/", 1)[1]
+    page.goto(f"{run}/remove")
+    page.get_by_role("button", name="Remove").click()
+    card = page.locator(".card", has=page.locator(f'a[href$="{name}"]'))
+    card.get_by_text("Its result was removed, or has had its time.").first.wait_for()
+    assert card.get_by_text("This photograph is gone").count() == 0

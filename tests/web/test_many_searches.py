@@ -100,3 +100,15 @@ def test_searches_that_are_not_compared_yet_stand_as_asked():
 )
 def test_the_folder_that_all_lie_below(paths, folder):
     assert common_folder(paths) == folder
+
+
+def test_what_is_chosen_is_kept_on_the_way_to_a_pair_and_back(site, run):
+    chosen = "outcome=match&amp;sort=name"
+    page = get(site, f"{run}?query=1&outcome=match&sort=name").text
+    assert f'href="{run}/pairs/1?query=1&amp;{chosen}"' in page
+    assert f'href="{run}/look/0?query=1&amp;{chosen}"' in page
+    assert f'src="{run}/images/1?query=1"' in page  # which is the same picture in any list
+    for name in ("pairs/1", "look/0", "look/1", "contact-sheet"):
+        page = get(site, f"{run}/{name}?query=1&outcome=match&sort=name").text
+        (above,) = re.findall(r'href="([^"#]*)[^"]*" rel="up"', page)
+        assert above.startswith(f"{run}?") and above.endswith(f"query=1&amp;{chosen}".lstrip("?"))

@@ -63,6 +63,7 @@ def test_a_result_goes_once_asked_and_its_page_says_so(site, find, names):
         gone = get(site, f"/searches/{run_id}{address}")
         assert gone.status_code == 410, address
         assert "was removed, or has had its time" in words(gone)
+        assert gone.headers["landmark-gone"] == "result"
     assert ask(site, "POST", asks).status_code == 410
     assert run_id in get(site, "/").text
 

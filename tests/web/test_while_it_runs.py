@@ -10,6 +10,9 @@ from fastapi import HTTPException
 from lived_in import ANSWER, CANCELLED, FOLDER, PROGRESS, QUERY, LivedIn
 
 from landmark.matching.ranking import Match
+from landmark.search.framing import Framing
+from landmark_web.limits import SIDES_PX
+from landmark_web.thumbnails import thumbnail
 
 
 class Begun(LivedIn):
@@ -51,6 +54,23 @@ def test_before_its_photograph_is_read_it_is_shown_and_the_run_linked(site, run)
     assert "Run in Airflow" in words(page) and "Cancel the search" in words(page)
     picture = get(site, f"{run.address}/asked.jpg")
     assert picture.headers["content-type"] == "image/jpeg"
+
+
+def test_of_a_part_that_part_is_shown_as_it_is_turned(site, run):
+    framed = Framing((0, 0, 40, 80), 90)
+    site.run("part", {"image_path": run.query, "box": list(framed.box), "turn": framed.turn}, {})
+    picture = get(site, "/searches/part/asked.jpg").content
+    assert picture == thumbnail(site.landmark.s3, run.query, SIDES_PX["small"], framed)[0]
+    assert picture != get(site, f"{run.address}/asked.jpg").content
+
+
+def test_looking_again_turned_is_told_and_not_a_beginning_anew(site, run):
+    figures = {"done": 30, "total": 300, "rate": 10.0}
+    run.goes_on("running", {PROGRESS: figures})
+    assert "turned" not in words(get(site, run.address))
+    run.goes_on("running", {PROGRESS: {**figures, "turned": True}})
+    told = "No match as it is; turned by each quarter: 30 of 300 comparisons"
+    assert told in words(get(site, run.address))
 
 
 @pytest.mark.parametrize(

@@ -49,15 +49,18 @@ addEventListener("keydown", (event) => {
   event.target.form.requestSubmit(event.target.form.querySelector("button[data-search]"));
 });
 
-// A photograph that cannot be shown leaves its words; one that was deleted says so.
+// A photograph that cannot be shown leaves its words; what was deleted or removed says so.
 addEventListener("error", async ({ target }) => {
   if (!(target instanceof HTMLImageElement)) return;
   target.classList.add("missing");
-  try {
-    if ((await fetch(target.src, { credentials: "same-origin" })).status !== 410) return;
-  } catch { return; /* the server restarts */ }
+  let answer;
+  try { answer = await fetch(target.src, { credentials: "same-origin" }); }
+  catch { return; /* the server restarts */ }
+  if (answer.status !== 410) return;
   const words = document.createElement("span");
   words.className = "blank gone";
-  words.textContent = "This photograph is gone: it was deleted, or moved, since.";
+  words.textContent = answer.headers.get("Landmark-Gone") === "result"
+    ? "Its result was removed, or has had its time."
+    : "This photograph is gone: it was deleted, or moved, since.";
   target.replaceWith(words);
 }, true);

@@ -100,8 +100,8 @@ async def correct(
     fields = await read_fields(request)
     await LOOKING.run(user, _correct, one, fields, user.get_name())
     if page is None:
-        return see_other(request, "searches", one.run.run_id, "pairs", rank, **one.where)
-    return see_other(request, "searches", one.run.run_id, match=rank, page=page, **one.where)
+        return see_other(request, "searches", one.run.run_id, "pairs", rank, **one.way)
+    return see_other(request, "searches", one.run.run_id, match=rank, page=page, **one.way)
 
 
 @forms.post("/corrections/{number}/undo")

@@ -184,6 +184,7 @@ def show_pair(request: Request, user: GetUserDep, one: OneSearch, rank: int) -> 
         run=one.run,
         search=one.search,
         where=one.where,
+        way=one.way,
         rank=rank,
         match=match,
         ranked=len(order),
@@ -276,15 +277,15 @@ def _run_page(
     if run.folder is None:
         one = None
     elif run.is_one or query is not None:
-        one = search_of(run, query or 1)
+        one = search_of(run, query or 1, view)
     else:
         return several_page(request, user, run, searches_of(run).searches, page, view)
     result = result_of(one) if one and run.answer and one.search.outcome != FAILED else None
     ranked = in_order(result.matches) if result else []
     pages = pages_of(len(ranked), RESULTS_A_PAGE)
     if page > pages:
-        where = one.where if one else {}
-        return see_other(request, "searches", run.run_id, page=pages, **where)
+        way = one.way if one else {}
+        return see_other(request, "searches", run.run_id, page=pages, **way)
     first = (page - 1) * RESULTS_A_PAGE
     shown = ranked[first : first + RESULTS_A_PAGE]
     return html(
@@ -294,6 +295,7 @@ def _run_page(
         path=one.search.query if one else run.paths[0],
         search=one.search if one else None,
         where=one.where if one else {},
+        way=one.way if one else {},
         view=view.words,
         around=_around(one, view),
         steps=STEPS,

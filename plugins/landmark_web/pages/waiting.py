@@ -6,6 +6,7 @@ from airflow.api_fastapi.core_api.security import GetUserDep
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from starlette.concurrency import run_in_threadpool
 
+from landmark.search.framing import Framing, read_framing
 from landmark_web import responses
 from landmark_web.limits import LOOKING
 from landmark_web.permissions import may_cancel, may_read_searches, same_origin
@@ -19,17 +20,18 @@ forms = APIRouter(
 
 @router.get("/asked.jpg")
 async def asked_image(request: Request, user: GetUserDep, run_id: str) -> Response:
-    """The photograph that a run was given, or the first, before the run has looked at it."""
-    path = await LOOKING.run(user, _asked, run_id)
-    return await responses.picture(request, user, path, "small")
+    """What a run was asked to look at of its photograph, or of the first, before it has done so."""
+    path, framing = await LOOKING.run(user, _asked, run_id)
+    return await responses.picture(request, user, path, "small", framing)
 
 
-def _asked(run_id: str) -> str:
-    path = find_run(SEARCH, run_id).paths[0]
+def _asked(run_id: str) -> tuple[str, Framing]:
+    run = find_run(SEARCH, run_id)
+    path = run.paths[0]
     if path.endswith("/"):
         raise HTTPException(404, "The run was given a folder.")
     responses.check_shown(path)
-    return path
+    return path, read_framing(run.conf.get("box"), run.conf.get("turn"))
 
 
 @forms.post("/cancel")
