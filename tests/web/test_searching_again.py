@@ -197,6 +197,7 @@ def test_the_result_shows_the_box_and_the_turn(site, make_run):
     page = get(site, f"/searches/{name}")
     assert "Part box 0,0,100,100 px" in words(page)
     assert "Turned found when turned by 90 degrees clockwise" in words(page)
+    assert "/images/0?turn=90" in page.text  # not the one that was seen while it ran
     picture = pixels_of(get(site, f"/searches/{name}/images/0"))
     assert picture.shape == (400, 200, 3)  # upright it lies
     # Turned clockwise, its left is the top, and its top the right; what is not in the box is dark.
@@ -209,7 +210,9 @@ def test_the_result_shows_the_box_and_the_turn(site, make_run):
 
 def test_of_several_the_turned_one_says_so(site, make_run):
     name, _ = make_run(Framing(turn=180, is_found=True), queries=2)
-    assert words(get(site, f"/searches/{name}")).count("found when turned by 180 degrees") == 2
+    page = get(site, f"/searches/{name}")
+    assert words(page).count("found when turned by 180 degrees") == 2
+    assert "/images/0?query=2&amp;turn=180" in page.text
 
 
 def form_of(page, words_on_it):

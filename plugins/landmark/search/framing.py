@@ -62,6 +62,11 @@ class Framing:
         return Framing(self.box) if self.is_found else self
 
     @property
+    def found(self) -> dict[str, int]:
+        """How it is turned, if that was found: what an address says that no cache has it before."""
+        return {"turn": self.turn} if self.is_found else {}
+
+    @property
     def looks(self) -> int:
         """How often the table was looked through: chance had as many tries."""
         return 1 + len(QUARTER_TURNS) if self.is_found else 1
