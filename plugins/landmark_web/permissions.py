@@ -1,7 +1,8 @@
 """Who may see and start what: Airflow's login, and its rights on our two DAGs.
 
 Every router of `pages` is made with one of these rights, which is asked for before anything is
-read, the body of the request too; a router of forms asks for `same_origin` first.
+read, the body of the request too; a router of forms asks for `same_origin` first. Only style,
+script and icon ask for none: the page that says who is not logged in needs them.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
-from airflow.api_fastapi.core_api.security import get_user, requires_access_dag
+from airflow.api_fastapi.core_api.security import requires_access_dag
 from fastapi import HTTPException, Request
 
 from landmark_web.runs import INDEX, SEARCH
@@ -26,8 +27,6 @@ may_read_index: Right = requires_access_dag("GET", DagAccessEntity.RUN, INDEX)
 may_index: Right = requires_access_dag("POST", DagAccessEntity.RUN, INDEX)
 #: Of the DAG that the address names.
 may_read_run: Right = requires_access_dag("GET", DagAccessEntity.RUN)
-#: For what tells nothing of photographs.
-logged_in = get_user
 
 
 def allowed(request: Request, user: Any, right: Right) -> bool:

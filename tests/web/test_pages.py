@@ -110,7 +110,7 @@ READ = {
     "watches": "may_read_index",
     "index": "may_read_index",
     "dags": "may_read_run",
-    "static": "logged_in",
+    "static": None,
 }
 SENT = {
     "searches": "may_search",
@@ -142,7 +142,7 @@ def test_every_route_asks_airflow_for_its_right_before_anything_else():
             right = "may_cancel" if cancels else SENT[first]
             assert asked == ["same_origin", right], line
         else:
-            assert asked == [READ[first]], line
+            assert asked == ([READ[first]] if READ[first] else []), line
             assert any(re.fullmatch(pattern, path) for path in paths), line
 
 
@@ -163,6 +163,9 @@ def test_anonymous_gets_nothing(pages, token):
     with pages.client(token) as nobody:
         for address in addresses(pages.run_id):
             answer = nobody.get(address)
+            if "/static/" in address:  # the page that says so needs it
+                assert answer.status_code == 200
+                continue
             assert answer.status_code in (401, 403), address
             assert "s3://" not in answer.text and "courtyard" not in answer.text
             assert answer.headers["content-type"].startswith(("text/html", "application/json"))

@@ -229,3 +229,28 @@ def test_within_airflows_page_the_login_leads_back_to_that(site, run, page):
         login.click()
     assert page.url.endswith("/auth/login?next=%2Faround%3Frun%3D1")
     site.app.dependency_overrides.update(known)
+
+
+@no_browser
+def test_the_page_that_says_who_is_logged_out_has_its_style_and_leads_out_of_the_frame(site, page):
+    from airflow.api_fastapi.core_api.security import get_user
+
+    from landmark_web.permissions import may_read_searches
+
+    def nobody():
+        raise HTTPException(401, "Not authenticated")
+
+    frame = '<!doctype html><iframe src="/searches/none"></iframe>'
+    page.route("**/around?*", lambda route: route.fulfill(body=frame, content_type="text/html"))
+    known = dict(site.app.dependency_overrides)
+    site.app.dependency_overrides.update({get_user: nobody, may_read_searches: nobody})
+    try:
+        page.goto("/around?run=1")
+        login = page.frame_locator("iframe").get_by_role("link", name="Log in to Airflow")
+        assert login.evaluate("link => getComputedStyle(link).textDecorationLine") == "none"
+        with page.expect_navigation(url="**/auth/login?**"):
+            login.click()
+        assert page.url.endswith("/auth/login?next=%2Faround%3Frun%3D1")
+    finally:
+        site.app.dependency_overrides.clear()
+        site.app.dependency_overrides.update(known)
