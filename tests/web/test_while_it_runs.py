@@ -231,7 +231,6 @@ def test_within_airflows_page_the_login_leads_back_to_that(site, run, page):
     site.app.dependency_overrides.update(known)
 
 
-@no_browser
 def test_the_page_that_says_who_is_logged_out_has_its_style_and_leads_out_of_the_frame(site, page):
     from airflow.api_fastapi.core_api.security import get_user
 
