@@ -420,14 +420,14 @@ def test_of_a_chosen_file_a_part_is_drawn_before_it_is_sent(
     (tmp_path / "other.heic").write_bytes(b"no browser can read this")
     page.goto("/")
     assert not page.locator(".part").is_visible()
-    page.locator("input[type=file]").set_input_files(tmp_path / "mine.jpg")
+    page.locator("[name=photograph]").set_input_files(tmp_path / "mine.jpg")
     page.locator(".stage.live").wait_for()
     drag(page, (0.1, 0.5), (0.9, 0.9))
     assert box_of(page) == pytest.approx([20, 200, 180, 360], abs=3)
-    page.locator("input[type=file]").set_input_files(tmp_path / "other.heic")
+    page.locator("[name=photograph]").set_input_files(tmp_path / "other.heic")
     page.locator(".part").wait_for(state="hidden")
     assert box_of(page) == [-1] * 4
-    page.locator("input[type=file]").set_input_files(tmp_path / "mine.jpg")
+    page.locator("[name=photograph]").set_input_files(tmp_path / "mine.jpg")
     page.locator(".stage.live").wait_for()
     drag(page, (0.1, 0.5), (0.9, 0.9))
     with page.expect_response("**/searches"):
