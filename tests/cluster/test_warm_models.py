@@ -85,7 +85,7 @@ def test_tensorflow_starts_on_a_worker_alone(carriers, model, tmp_path):
         "from landmark.settings import Settings\n"
         "import numpy as np\n"
         "if __name__ == '__main__':\n"
-        "    with warm_models(Settings(dask=sys.argv[1]), WAITED_FOR) as load:\n"
+        "    with warm_models(Settings(dask=sys.argv[1]), 1) as load:\n"
         "        extractor = load(resolve_model(Settings(model=sys.argv[2])))\n"
         "        extractor.extract_pixels(np.full((64, 64, 3), 200, np.uint8), 'white')\n"
         "    print('tensorflow' in sys.modules)\n"

@@ -198,7 +198,7 @@ def test_a_worker_may_read_features_and_nothing_else(database, with_role, make_v
             reader.connect() as connection,
         ):
             connection.execute(f"SELECT FROM {table}")
-    with pytest.raises(LandmarkError, match="permission denied for table landmarks"):
+    with pytest.raises(LandmarkError, match="permission denied for table landmark"):
         save_image(reader, "s3://b/a.jpg", "m", "e", make_view(2))
 
 

@@ -102,7 +102,7 @@ def test_a_run_without_its_list_shows_nothing(site, read_run, photograph):
     site.put(path, photograph(1))
     site.run("old", {"image_path": path}, {("extract_query", "return_value"): {"folder": folder}})
     (answer,) = get(site, "/searches/old/images/0")
-    assert_is_page(answer, 404, "searches.json: there is no such object")
+    assert_is_page(answer, 410, "was removed, or has had its time")
 
 
 def test_what_we_drew_is_not_a_photograph_of_a_run(site, read_run, photograph):
@@ -468,7 +468,7 @@ def test_uploads_wait_on_disk(site, monkeypatch):
 
     monkeypatch.setattr(search_form, "start", start)
     monkeypatch.setattr(uploads, "decode_isolated", decode)
-    monkeypatch.setattr(uploads, "write_object", lambda *_: None)
+    monkeypatch.setattr(uploads, "keep_upload", lambda *_: "s3://b/a.jpg")
     monkeypatch.setattr(search_form, "trigger", lambda *_: "triggered")
     head = b'--x\r\nContent-Disposition: form-data; name="photograph"; filename="a.jpg"\r\n\r\n'
     tail, chunk = b"\r\n--x--\r\n", bytes(1_000_000)

@@ -243,7 +243,7 @@ def test_the_keyboard_reaches_the_matches(page, pages):
     page.keyboard.press("Tab")
     assert page.evaluate("() => document.activeElement.textContent") == "Skip to the content"
     reached = set()
-    for _ in range(20):
+    for _ in range(60):
         page.keyboard.press("Tab")
         reached.add(page.evaluate("() => document.activeElement.getAttribute('href') ?? ''"))
     assert any(address.endswith("/pairs/1") for address in reached)
