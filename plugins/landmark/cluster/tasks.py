@@ -29,7 +29,9 @@ def completed(tasks: Sequence[Future], given: Future) -> Iterator[tuple[Future, 
     ConnectionError
         If the scheduler was lost.
     """
-    done = as_completed(tasks, with_results=True)
+    # By itself it takes the loop of whatever client was made last, which may be another's: what is
+    # told there from outside wakes nobody.
+    done = as_completed(tasks, loop=given.client.loop, with_results=True)
     while not done.is_empty():
         if done.has_ready():
             task, result = next(done)
