@@ -214,7 +214,7 @@ def landmark_search() -> None:
         with (
             landmark() as (settings, database, s3),
             open_client(settings.dask, settings) as client,
-            warm_models(settings, WAITED_FOR) as load,
+            warm_models(settings, WAITED_FOR, client) as load,
         ):
             folder = result_folder(settings.results, run_id, query["folder"])
             searches = read_own(s3, folder, run_id)

@@ -11,7 +11,8 @@ from landmark.errors import LandmarkError
 from landmark.matching.ranking import FAILED, Match
 from landmark.search.lifetimes import remove_result
 from landmark.search.result import SearchResult, read_result, result_folder
-from landmark.search.searches import Search, Searches, read_overview, read_own
+from landmark.search.searches import Searches, read_overview, read_own
+from landmark.search.single import Search
 from landmark.storage.bucket import ObjectMissing
 from landmark.storage.corrections import Correction, pair_of, standing_among
 from landmark_web.connection import connected

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
-from landmark.search.searches import Search
+from landmark.search.single import Search
 
 #: What needs a look first.
 BY_NEED = ("uncertain", "match", "no match", "failed")

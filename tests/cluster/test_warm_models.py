@@ -20,6 +20,7 @@ from PIL import Image
 
 import models
 from landmark.cluster import warm_models as warm
+from landmark.cluster.client import open_client
 from landmark.cluster.warm_models import WAITED_FOR, WarmNetwork, carriers_of, warm_models
 from landmark.cluster.workers import MODEL_RESOURCE
 from landmark.errors import LandmarkError, UnusableImage
@@ -76,6 +77,13 @@ def test_features_are_those_of_a_model_loaded_here(carriers, model, picture):
         found = [extractor.extract(picture, "picture") for _ in range(3)]
     here = load_extractor(model).extract(picture, "picture")
     assert len(here) and {one.to_bytes() for one in found} == {here.to_bytes()}
+
+
+def test_a_task_has_one_client_however_often_it_wants_a_model(carriers, model):
+    with open_client(carriers) as client:
+        with warm_models(Settings(dask=carriers), WAITED_FOR, client) as load:
+            assert load(model).network is load(model).network
+        assert client.status == "running"  # it is the task's own
 
 
 def test_tensorflow_starts_on_a_worker_alone(carriers, model, tmp_path):

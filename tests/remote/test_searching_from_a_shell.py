@@ -14,7 +14,8 @@ from landmark.matching.ranking import Match, Step
 from landmark.remote import airflow as rest
 from landmark.remote import command
 from landmark.search.result import SearchResult
-from landmark.search.searches import Search, Searches
+from landmark.search.searches import Searches
+from landmark.search.single import Search
 
 RUN = "manual__2026-01-01T00:00:00+00:00"
 FOLDER = "s3://b/results/run/"

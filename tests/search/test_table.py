@@ -10,7 +10,7 @@ import pytest
 from landmark.errors import LandmarkError
 from landmark.matching.ranking import Match, Step
 from landmark.search.result import SearchResult
-from landmark.search.searches import Search
+from landmark.search.single import Search
 from landmark.search.table import HEADER, csv_rows
 
 

@@ -48,26 +48,36 @@ def sleeping(nap: Nap, seconds: float = LONG_S) -> threading.Thread:
     return thread
 
 
-def test_a_new_run_ends_the_nap(airflow_database, glances):
-    thread = sleeping(Nap(airflow_database, []))
+def wait_for_glances(glances: threading.Semaphore) -> None:
     for _ in range(5):
         assert glances.acquire(timeout=30)
-    assert thread.is_alive()
-    with psycopg.connect(airflow_database, autocommit=True) as connection:
+
+
+def new_run(dsn: str) -> None:
+    with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute("INSERT INTO dag_run (state) VALUES ('queued')")
+
+
+def assert_ends(thread: threading.Thread) -> None:
     thread.join(30)
     assert not thread.is_alive()
+
+
+def test_a_new_run_ends_the_nap(airflow_database, glances):
+    thread = sleeping(Nap(airflow_database, []))
+    wait_for_glances(glances)
+    assert thread.is_alive()
+    new_run(airflow_database)
+    assert_ends(thread)
 
 
 def test_a_run_that_is_cleared_ends_the_nap(airflow_database, glances):
     with psycopg.connect(airflow_database, autocommit=True) as connection:
         connection.execute("INSERT INTO dag_run (state) VALUES ('failed')")
         thread = sleeping(Nap(airflow_database, []))
-        for _ in range(5):
-            assert glances.acquire(timeout=30)
+        wait_for_glances(glances)
         connection.execute("UPDATE dag_run SET state = 'queued' WHERE state = 'failed'")
-    thread.join(30)
-    assert not thread.is_alive()
+    assert_ends(thread)
 
 
 def test_a_run_is_told_of_when_it_can_be_seen(airflow_database, glances):
@@ -75,32 +85,26 @@ def test_a_run_is_told_of_when_it_can_be_seen(airflow_database, glances):
     thread = sleeping(Nap(airflow_database, []))
     with psycopg.connect(airflow_database) as connection:
         connection.execute("INSERT INTO dag_run (state) VALUES ('queued')")
-        for _ in range(5):
-            assert glances.acquire(timeout=30)
+        wait_for_glances(glances)
         assert thread.is_alive()
-    thread.join(30)
-    assert not thread.is_alive()
+    assert_ends(thread)
 
 
 def test_what_came_before_the_nap_is_not_forgotten(airflow_database, glances):
     nap = Nap(airflow_database, [])
     nap.sleep(0.01)
-    with psycopg.connect(airflow_database, autocommit=True) as connection:
-        connection.execute("INSERT INTO dag_run (state) VALUES ('queued')")
+    new_run(airflow_database)
     thread = sleeping(nap)
-    thread.join(30)
-    assert not thread.is_alive()
+    assert_ends(thread)
 
 
 def test_a_task_that_has_ended_ends_the_nap(airflow_database, glances):
     executor = SimpleNamespace(result_queue=SimpleQueue(), running=set())
     thread = sleeping(Nap(airflow_database, [executor]))
-    for _ in range(5):
-        assert glances.acquire(timeout=30)
+    wait_for_glances(glances)
     assert thread.is_alive()
     executor.result_queue.put("ended")
-    thread.join(30)
-    assert not thread.is_alive()
+    assert_ends(thread)
 
 
 def test_a_database_that_is_away_is_no_work_and_no_fault(airflow_database, glances):
@@ -112,13 +116,10 @@ def test_a_database_that_is_away_is_no_work_and_no_fault(airflow_database, glanc
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
     thread = sleeping(nap)
-    for _ in range(5):
-        assert glances.acquire(timeout=30)
+    wait_for_glances(glances)
     assert thread.is_alive()
-    with psycopg.connect(airflow_database, autocommit=True) as connection:
-        connection.execute("INSERT INTO dag_run (state) VALUES ('queued')")
-    thread.join(30)
-    assert not thread.is_alive()
+    new_run(airflow_database)
+    assert_ends(thread)
 
 
 def test_after_work_naps_are_short_for_a_while(airflow_database, monkeypatch):
@@ -139,8 +140,7 @@ def test_after_work_naps_are_short_for_a_while(airflow_database, monkeypatch):
 
     lengths = [length(3) for _ in range(6)]
     assert lengths == pytest.approx([0.25, 0.25, 0.25, 0.25, 3, 3])
-    with psycopg.connect(airflow_database, autocommit=True) as connection:
-        connection.execute("INSERT INTO dag_run (state) VALUES ('queued')")
+    new_run(airflow_database)
     assert [length(3) for _ in range(6)] == pytest.approx([0, 0.25, 0.25, 0.25, 0.25, 3])
     executor.running.clear()  # by a look that was not slept for
     assert [length(3) for _ in range(5)] == pytest.approx([0.25, 0.25, 0.25, 0.25, 3])

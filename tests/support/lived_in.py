@@ -18,7 +18,8 @@ from landmark.matching.chance import ChanceHistogram
 from landmark.matching.ranking import Match, Step
 from landmark.search.drawing import draw_contact_sheet
 from landmark.search.result import CONTACT_SHEET, SearchResult, write_query, write_result
-from landmark.search.searches import Search, Searches
+from landmark.search.searches import Searches
+from landmark.search.single import Search
 from landmark.storage.bucket import read_etag
 from landmark.storage.corrections import say, take_back
 from landmark.storage.edges import Edge, save_edges, versions_of

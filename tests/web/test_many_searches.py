@@ -8,7 +8,7 @@ import pytest
 from asking import get, words
 from lived_in import LivedIn
 
-from landmark.search.searches import Search
+from landmark.search.single import Search
 from landmark_web.overview import View, common_folder, counts_of, in_view, neighbours
 
 OUTCOMES = ["match", "no match", "uncertain", "failed", "match"]

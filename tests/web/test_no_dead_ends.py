@@ -10,7 +10,8 @@ from asking import ask, get, words
 
 from landmark.matching.ranking import Match
 from landmark.search.result import SearchResult, write_query, write_result
-from landmark.search.searches import Search, Searches
+from landmark.search.searches import Searches
+from landmark.search.single import Search
 from landmark.storage.bucket import delete_object
 from landmark.storage.images import save_image
 

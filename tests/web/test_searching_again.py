@@ -17,7 +17,8 @@ from landmark.errors import LandmarkError
 from landmark.matching.ranking import Match
 from landmark.search.framing import WHOLE, Framing
 from landmark.search.result import SearchResult, write_query, write_result
-from landmark.search.searches import Search, Searches
+from landmark.search.searches import Searches
+from landmark.search.single import Search
 
 OPTIONS = {
     "top_k": 7,

@@ -14,7 +14,8 @@ from served import served
 
 from landmark.matching.ranking import Match
 from landmark.search.result import SearchResult, write_result
-from landmark.search.searches import Search, Searches
+from landmark.search.searches import Searches
+from landmark.search.single import Search
 from landmark.storage.bucket import delete_object
 
 ODD = 'images/=a "b"\n<i>é\ud83d\ude00 (1)\\c.jpg'.encode("utf-16", "surrogatepass").decode(

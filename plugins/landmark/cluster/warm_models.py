@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Protocol
 
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 
 from landmark.cluster.client import CONNECT_TIMEOUT_S, open_client
 from landmark.cluster.tasks import check_code
-from landmark.cluster.workers import CODE_VERSION, MODEL_RESOURCE
+from landmark.cluster.workers import CODE_VERSION, MODEL_RESOURCE, differences
 from landmark.errors import LandmarkError
 from landmark.extraction.extractor import Extractor, load_extractor, pca_of
 from landmark.extraction.models import TENSORFLOW, ModelConfig
@@ -47,7 +48,7 @@ class Load(Protocol):
 
 
 @contextmanager
-def warm_models(settings: Settings, priority: int) -> Iterator[Load]:
+def warm_models(settings: Settings, priority: int, client: Client | None = None) -> Iterator[Load]:
     """How to get a model: held by workers where some carry models, else loaded here.
 
     LiteRT's are loaded here at once; only TensorFlow's start is worth the way.
@@ -55,25 +56,37 @@ def warm_models(settings: Settings, priority: int) -> Iterator[Load]:
     Parameters
     ----------
     settings : Settings
-        Where `settings.dask` is an address, workers are looked for there when a model is wanted.
+        Where `settings.dask` is an address, workers are looked for there when a model is first
+        wanted.
     priority : int
         `WAITED_FOR` or `IN_NO_HURRY`.
+    client : Client, optional
+        Of `open_client`; by default one of our own, if it is wanted.
     """
     with ExitStack() as stack:
 
+        @cache
+        def network() -> WarmNetwork | None:
+            """Of the workers that carry models, if there are some."""
+            if "://" not in settings.dask:
+                return None
+            try:
+                found = client or stack.enter_context(open_client(settings.dask, settings))
+            except LandmarkError as error:
+                logger.warning("%s; the model is loaded here", error)
+                return None
+            carriers = carriers_of(found)
+            if not carriers:
+                return None
+            _check_versions(found, carriers, settings.dask)
+            logger.info("the model is held by %s", ", ".join(carriers))
+            return WarmNetwork(found, priority)
+
         def load(model: ModelConfig, threads: int | None = None) -> Extractor:
-            if model.runtime == TENSORFLOW and "://" in settings.dask:
-                try:
-                    client = stack.enter_context(open_client(settings.dask, settings))
-                except LandmarkError as error:
-                    logger.warning("%s; the model is loaded here", error)
-                else:
-                    if carriers := carriers_of(client):
-                        _check_versions(client, carriers, settings.dask)
-                        logger.info("the model is held by %s", ", ".join(carriers))
-                        network = WarmNetwork(client, priority)
-                        return Extractor(model, network, pca_of(model))
-            return load_extractor(model, threads)
+            warm = network() if model.runtime == TENSORFLOW else None
+            if warm is None:
+                return load_extractor(model, threads)
+            return Extractor(model, warm, pca_of(model))
 
         yield load
 
@@ -154,14 +167,9 @@ def _run_network(pixels: NDArray[np.uint8], model: ModelConfig, code: str) -> Ra
 def _check_versions(client: Client, carriers: list[str], address: str) -> None:
     ours = _versions()
     for worker, theirs in sorted(client.run(_versions, workers=carriers).items()):
-        different = [
-            f"{name} {theirs[name] or '(missing)'} instead of {ours[name]}"
-            for name in PACKAGES
-            if theirs[name] != ours[name]
-        ]
-        if different:
+        if different := differences(PACKAGES, theirs, ours):
             raise LandmarkError(
-                f"LANDMARK_DASK={address}: {worker} carries models and has {', '.join(different)}; "
+                f"LANDMARK_DASK={address}: {worker} carries models and has {different}; "
                 f"install the same requirements.txt there, or start it without {MODEL_RESOURCE}"
             )
 

@@ -11,7 +11,7 @@ import ctypes
 import hashlib
 import io
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -186,6 +186,17 @@ def preferred_workers(blocks: Sequence[int], workers: Sequence[str]) -> list[str
     return [workers[index] for index in weights.argmax(axis=1)]
 
 
+def differences(
+    names: Sequence[str], theirs: Mapping[str, str | None], ours: Mapping[str, str | None]
+) -> str:
+    """Which packages somebody has in another version than this process; empty if none."""
+    return ", ".join(
+        f"{name} {theirs.get(name) or '(missing)'} instead of {ours[name]}"
+        for name in names
+        if theirs.get(name) != ours[name]
+    )
+
+
 def _check_code(found: dict[str, str], address: str) -> None:
     for where, version in sorted(found.items()):
         if version != CODE_VERSION:
@@ -204,14 +215,9 @@ def _check_packages(client: Client, address: str) -> None:
         theirs = _with_python(versions)
         # Only workers compute and read the table.
         needed = PROTOCOL if where == "the scheduler" else PACKAGES
-        different = [
-            f"{name} {theirs.get(name) or '(missing)'} instead of {ours[name]}"
-            for name in ("python", *needed)
-            if theirs.get(name) != ours[name]
-        ]
-        if different:
+        if different := differences(("python", *needed), theirs, ours):
             raise LandmarkError(
-                f"LANDMARK_DASK={address}: {where} has {', '.join(different)}; "
+                f"LANDMARK_DASK={address}: {where} has {different}; "
                 f"install the same requirements.txt there, with the same Python"
             )
 

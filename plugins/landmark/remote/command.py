@@ -31,7 +31,7 @@ from landmark.remote.login import find_login
 from landmark.search.asking import SCHEME, check_form, check_framing, understood
 from landmark.search.framing import read_framing
 from landmark.search.result import SearchResult
-from landmark.search.searches import Search
+from landmark.search.single import Search
 from landmark.search.table import in_columns
 
 POLL_S = 1.0

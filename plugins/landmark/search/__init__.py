@@ -14,6 +14,7 @@ __all__ = [
     "result",
     "searches",
     "seen",
+    "single",
     "table",
     "turning",
     "uploads",

@@ -24,8 +24,8 @@ from landmark.search.neighbourhood import own_edges
 from landmark.search.place import find_place_of, find_whereabouts
 from landmark.search.planning import RunningSearch, Table, begin_searches, group_queries
 from landmark.search.result import SearchResult, read_query
-from landmark.search.searches import Search
 from landmark.search.shortlist import ROUNDS
+from landmark.search.single import Search
 from landmark.storage.database import Database
 from landmark.storage.edges import save_edges
 from landmark.storage.partitions import list_partitions

@@ -27,7 +27,7 @@ from landmark.search.result import (
     write_query,
     write_result,
 )
-from landmark.search.single import Search as Search
+from landmark.search.single import Search
 from landmark.storage.bucket import (
     ObjectMissing,
     ObjectRefused,

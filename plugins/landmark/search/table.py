@@ -10,7 +10,7 @@ from typing import Any
 from landmark.errors import LandmarkError, in_one_line
 from landmark.matching.ranking import FAILED, Match, word_of
 from landmark.search.result import COLUMNS, CONTROL_CHARACTERS, SearchResult
-from landmark.search.searches import Search
+from landmark.search.single import Search
 
 HEADER = ("query", "outcome", *COLUMNS, "verdict", "reason")
 #: A cell that begins so is computed by spreadsheets, whatever a key in S3 is called.

@@ -168,14 +168,19 @@ def _conf(run_id: str, fields: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _check(path: str) -> None:
-    reason = refusal(path, connected().settings.check_queries)
+    reason = _refusal(path)
     if reason is not None:
         raise HTTPException(403, f"{reason}.")
 
 
+def _refusal(path: str) -> str | None:
+    """Why a photograph may not be searched for."""
+    return refusal(path, connected().settings.check_queries)
+
+
 def _size_of(path: str) -> tuple[int, int]:
     """Width and height in px of a photograph as it is displayed."""
-    reason = refusal(path, connected().settings.check_queries)
+    reason = _refusal(path)
     if reason is not None:
         raise LandmarkError(reason)
     data, _ = read_object(connected().s3, path)

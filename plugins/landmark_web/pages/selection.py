@@ -13,7 +13,7 @@ from fastapi.responses import StreamingResponse
 
 from landmark.errors import LandmarkError, ServerFault
 from landmark.search.result import CONTROL_CHARACTERS, SearchResult
-from landmark.search.searches import Search
+from landmark.search.single import Search
 from landmark.search.table import csv_rows
 from landmark.search.uploads import kept_name
 from landmark.storage.bucket import CHUNK_BYTES, read_object

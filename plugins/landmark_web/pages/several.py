@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import Request, Response
 
 from landmark.matching.ranking import FAILED
-from landmark.search.searches import Search
+from landmark.search.single import Search
 from landmark_web.limits import QUERIES_A_PAGE, pages_of
 from landmark_web.overview import SORTS, View, common_folder, counts_of, in_view
 from landmark_web.permissions import allowed, may_cancel, may_search
