@@ -14,6 +14,7 @@ import multiprocessing
 import os
 import time
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -61,14 +62,20 @@ VARIANTS = [
     Variant("zoomed to 3 at most", verification={"max_zoom": 3.0}),
 ]
 
-# What the forked processes read.
+# What each process that ranks reads.
 _images: dict[str, LocalFeatures] = {}
 _queries: dict[str, LocalFeatures] = {}
 
 
-def rank(job: tuple[str, Variant, MatchingParameters]) -> tuple[str, list[Match]]:
-    """All images for one query, best first."""
+def _share(images: dict[str, LocalFeatures], queries: dict[str, LocalFeatures]) -> None:
+    _images.update(images)
+    _queries.update(queries)
+
+
+def rank(job: tuple[str, Variant, MatchingParameters]) -> tuple[str, list[Match], float]:
+    """All images for one query, best first, and the seconds that took."""
     name, variant, kept = job
+    started = time.perf_counter()
     for constant, value in variant.constants.items():
         setattr(verification, constant, value)
     parameters = MatchingParameters(
@@ -79,7 +86,8 @@ def rank(job: tuple[str, Variant, MatchingParameters]) -> tuple[str, list[Match]
     for path, image in _images.items():
         pairs, verified = compare(_queries[name], image, parameters)
         matches.append(Match(len(verified.inliers), len(pairs), path))
-    return name, sorted(matches, key=lambda match: match.rank_key)
+    matches.sort(key=lambda match: match.rank_key)
+    return name, matches, time.perf_counter() - started
 
 
 def measure(folder_path: Path, kind: str) -> None:
@@ -87,20 +95,18 @@ def measure(folder_path: Path, kind: str) -> None:
     folder = read_labelled_folder(folder_path)
     name, extractor, parameters = load_features(kind, list(folder.images.values()))
     images, queries = extract_folder(extractor, folder)
-    for shared, found in ((_images, images), (_queries, queries)):
-        shared.clear()
-        shared.update(found)
     columns = [f"{name}, {folder_path.name}", *folder.protocols, "1 in 1,000", "above", "ms"]
     print(f"\n| {' | '.join(columns)} |")
     print("|---" * (len(folder.protocols) + 4) + "|")
     for variant in VARIANTS:
-        started = time.perf_counter()
-        # New processes for each: what a variant sets is gone with them.
-        with multiprocessing.get_context("fork").Pool() as pool:
-            jobs = [(query, variant, parameters) for query in queries]
-            rankings = dict(pool.map(rank, jobs, chunksize=1))
-            processes = pool._processes  # type: ignore[attr-defined]
-        seconds = (time.perf_counter() - started) * processes
+        jobs = [(query, variant, parameters) for query in queries]
+        # New processes for each: what a variant sets is gone with them. Spawned, since a process
+        # that TensorFlow's threads run in cannot be forked safely.
+        spawn = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(None, spawn, _share, (images, queries)) as pool:
+            ranked = list(pool.map(rank, jobs))
+        rankings = {name: matches for name, matches, _ in ranked}
+        seconds = sum(took for _, _, took in ranked)
         scores = score(
             {name: [match.image_path for match in found] for name, found in rankings.items()},
             folder.queries,

@@ -13,6 +13,7 @@ import json
 import multiprocessing
 import time
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ from training.places import family, photograph_paths, split
 
 HELD_OUT = "held out"
 
-# What the forked processes read.
+# What each process that ranks reads.
 _images: dict[str, LocalFeatures] = {}
 _queries: dict[str, LocalFeatures] = {}
 
@@ -60,11 +61,20 @@ def held_out(places: Path) -> LabelledFolder:
     return LabelledFolder(files, files, queries, LEAVE_ONE_OUT)
 
 
-def rankings(max_distance: float) -> dict[str, list[Match]]:
+def rankings(
+    images: dict[str, LocalFeatures], queries: dict[str, LocalFeatures], max_distance: float
+) -> dict[str, list[Match]]:
     """All images for each query, best first, in two processes."""
-    with multiprocessing.get_context("fork").Pool(2) as pool:
-        jobs = [(query, max_distance) for query in _queries]
-        return dict(pool.imap_unordered(_ranked, jobs))
+    # Spawned: a process that TensorFlow's threads run in cannot be forked safely.
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(2, spawn, _share, (images, queries)) as pool:
+        jobs = [(query, max_distance) for query in queries]
+        return dict(pool.map(_ranked, jobs))
+
+
+def _share(images: dict[str, LocalFeatures], queries: dict[str, LocalFeatures]) -> None:
+    _images.update(images)
+    _queries.update(queries)
 
 
 def _ranked(job: tuple[str, float]) -> tuple[str, list[Match]]:
@@ -96,11 +106,8 @@ def measure(
         started = time.perf_counter()
         images, queries = extract_folder(load_extractor(model, threads=2), folder)
         seconds = (time.perf_counter() - started) / (len(images) + len(queries))
-        for shared, found in ((_images, images), (_queries, queries)):
-            shared.clear()
-            shared.update(found)
         for distance in distances or [model.max_distance]:
-            ranked = rankings(distance)
+            ranked = rankings(images, queries, distance)
             scores = score(
                 {name: [match.image_path for match in found] for name, found in ranked.items()},
                 folder.queries,
