@@ -138,7 +138,8 @@ S3_PATH = r"[sS]3://[^/\s]+/"
     tags=["landmark", "search"],
 )
 def landmark_search() -> None:
-    @task
+    # What a task returns is one message to Airflow, not one for each key.
+    @task(multiple_outputs=False)
     def extract_query(run_id: str, params: dict[str, Any]) -> dict[str, Any]:
         """Put the queries' features into the index, and beside the results to come."""
         from landmark.cluster.warm_models import WAITED_FOR, warm_models
@@ -190,7 +191,7 @@ def landmark_search() -> None:
                 "chance": read_chance(model).counts,
             }
 
-    @task
+    @task(multiple_outputs=False)
     def rank_matches(query: dict[str, Any], params: dict[str, Any], run_id: str) -> dict[str, Any]:
         """Compare the queries with every image over Dask; write the ranked txt and json."""
         from functools import partial
@@ -253,8 +254,9 @@ def landmark_search() -> None:
         """Draw the inliers of the best matches; return the number of pictures."""
         from landmark.search import pictures
         from landmark.search.result import result_folder
-        from landmark_airflow import landmark
+        from landmark_airflow import give_way, landmark
 
+        give_way()  # The answers of others go before pictures.
         with landmark() as (settings, database, s3):
             folder = result_folder(settings.results, run_id, query["folder"])
             return pictures.draw_all(database, s3, folder, run_id)

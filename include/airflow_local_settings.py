@@ -7,6 +7,7 @@ with its imports done and shares their memory; without, a search waits seconds f
 import importlib
 import logging
 import sys
+from functools import cache
 
 logger = logging.getLogger(__name__)
 
@@ -14,6 +15,9 @@ logger = logging.getLogger(__name__)
 OF_TASKS = (
     "airflow.providers.amazon.aws.hooks.s3",
     "airflow.providers.postgres.hooks.postgres",
+    "airflow.providers.standard.decorators.python",
+    "airflow.sdk.definitions.decorators",
+    "boto3.s3.inject",
     "landmark.cluster.client",
     "landmark.cluster.warm_models",
     "landmark.extraction.extractor",
@@ -39,5 +43,19 @@ def preload() -> None:
             logger.exception("%s is not preloaded", name)
 
 
+def share_descriptions() -> None:
+    """Have sessions of boto3 share what describes S3, which each else reads and parses anew."""
+    try:
+        import boto3
+        import botocore.session
+
+        botocore.session.create_loader = cache(botocore.session.create_loader)
+        # Read now, by a client that asks for nothing.
+        boto3.session.Session("nobody", "nothing", region_name="us-east-1").client("s3")
+    except Exception:
+        logger.exception("each task reads what describes S3 for itself")
+
+
 if "scheduler" in sys.argv[1:2]:
     preload()
+    share_descriptions()

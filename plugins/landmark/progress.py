@@ -9,6 +9,8 @@ from datetime import timedelta
 
 logger = logging.getLogger(__name__)
 
+UNTOLD_S = 1.0
+
 
 class Progress:
     """Counts what is done and logs a line now and then.
@@ -20,7 +22,8 @@ class Progress:
     what : str
         Plural noun for the log, such as ``images compared``.
     tell : callable
-        Called with this object beside each line, and at the start.
+        Called with this object when a second has passed, and from then on beside each line: what is
+        over at once is not worth the telling.
     interval_s : float
         Seconds between two lines; the last one always comes.
     """
@@ -38,7 +41,7 @@ class Progress:
         self._tell = tell
         self._interval_s = interval_s
         self._started = self._logged = time.monotonic()
-        tell(self)
+        self._told = False
 
     @property
     def seconds(self) -> float:
@@ -58,14 +61,16 @@ class Progress:
     def add(self, n: int = 1) -> None:
         """Count `n` more."""
         self.done += n
-        now = time.monotonic()
         if not self.done:
             return
-        if self.done != self.total and now - self._logged < self._interval_s:
-            return
-        self._logged = now
-        left = timedelta(seconds=round(max(0, self.total - self.done) / self.rate))
-        logger.info(
-            "%d of %d %s, %.1f/s, %s left", self.done, self.total, self.what, self.rate, left
-        )
-        self._tell(self)
+        now = time.monotonic()
+        due = self.done == self.total or now - self._logged >= self._interval_s
+        if due:
+            self._logged = now
+            left = timedelta(seconds=round(max(0, self.total - self.done) / self.rate))
+            logger.info(
+                "%d of %d %s, %.1f/s, %s left", self.done, self.total, self.what, self.rate, left
+            )
+        if now - self._started >= UNTOLD_S and (due or not self._told):
+            self._told = True
+            self._tell(self)

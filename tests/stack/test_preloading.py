@@ -48,3 +48,21 @@ def test_what_cannot_be_imported_stops_nobody(monkeypatch, caplog):
     monkeypatch.setattr(airflow_local_settings, "OF_TASKS", ("no_such_module", "scipy.special"))
     airflow_local_settings.preload()
     assert "no_such_module is not preloaded" in caplog.text and "scipy.special" in sys.modules
+
+
+def test_tasks_share_what_describes_s3():
+    program = (
+        "import sys; sys.argv = ['airflow', 'scheduler']; import airflow_local_settings, boto3;"
+        "one, other = (boto3.session.Session()._loader for _ in range(2));"
+        "read = {key[:3] for key in one._cache};"
+        "print(one is other, ('load_service_model', 's3', 'service-2') in read)"
+    )
+    paths = [str(REPOSITORY / "plugins"), str(REPOSITORY / "include")]
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == ["True", "True"]
