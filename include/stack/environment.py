@@ -178,7 +178,9 @@ def airflow_variables(addresses: Addresses) -> dict[str, str]:
         "AIRFLOW__API__SECRET_KEY": state.secret("airflow api"),
         "AIRFLOW__API_AUTH__JWT_SECRET": state.secret("airflow jwt"),
         # Each look for work costs 8 ms here and as much in Postgres; what is new wakes it sooner.
-        "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "3",
+        "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "5",
+        # Of scheduler and DAG processor; unwell is who is silent for 30 s.
+        "AIRFLOW__SCHEDULER__JOB_HEARTBEAT_SEC": "10",
         # Until tasks whose process or whose scheduler was killed are tried again; 300 by default.
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "120",
         "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "60",

@@ -20,12 +20,19 @@ def migrate() -> int:
     dsn = os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"].replace("+psycopg2", "")
     record = Path(os.environ["AIRFLOW_HOME"], "migrated.json")
     known = json.loads(record.read_text()) if record.exists() else None
-    if known is not None and known == [version("apache-airflow"), _revision(dsn)]:
-        return 0
-    status = subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], check=False)
-    if status.returncode == 0:
+    if known is None or known != [version("apache-airflow"), _revision(dsn)]:
+        status = subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], check=False)
+        if status.returncode:
+            return status.returncode
         record.write_text(json.dumps([version("apache-airflow"), _revision(dsn)]))
-    return status.returncode
+    forget_triggerer(dsn)
+    return 0
+
+
+def forget_triggerer(dsn: str) -> None:
+    """Forget that there was one, as in stacks of before: Airflow's pages would call it unwell."""
+    with psycopg.connect(dsn) as connection:
+        connection.execute("DELETE FROM job WHERE job_type = 'TriggererJob'")
 
 
 def _revision(dsn: str) -> str | None:

@@ -145,13 +145,7 @@ def _airflow(addresses: Addresses) -> list[Part]:
             healthy("scheduler"),
             needs,
         ),
-        # Its log server would listen on every interface; the UI reads the files itself.
-        Part(
-            "airflow-triggerer",
-            [*airflow, "triggerer", "--skip-serve-logs"],
-            healthy("triggerer"),
-            needs,
-        ),
+        # No triggerer: none of our tasks waits in one, and it would not rest.
         Part(
             "airflow-dags",
             [*airflow, "dag-processor"],

@@ -27,6 +27,7 @@ from intruder import ordinary_user
 from stack_fixture import Stack, open_folder
 
 from stack.environment import PREFERRED_PORTS
+from stack.migrate import forget_triggerer
 from stack.net import StackError, free_port, request
 from stack.postgres import UNPRIVILEGED_USER, postgres_files
 from stack.scheduler import WORKER_TITLE
@@ -43,7 +44,6 @@ PARTS = {
     "dask-workers",
     "airflow-api",
     "airflow-scheduler",
-    "airflow-triggerer",
     "airflow-dags",
 }
 
@@ -66,6 +66,23 @@ def test_every_part_is_ready_after_up(stack: Stack) -> None:
     assert result.returncode == 0, result.stdout + result.stderr
     ready = {line.split()[0] for line in result.stdout.splitlines() if line.endswith("ready")}
     assert ready == PARTS
+
+
+def test_a_triggerer_that_is_no_more_is_not_missed(stack: Stack) -> None:
+    def told() -> str | None:
+        _, health = request(f"{stack.session.addresses.ui}/api/v2/monitor/health", timeout_s=60)
+        status: str | None = health["triggerer"]["status"]
+        return status
+
+    dsn = stack.session.addresses.postgres.url("airflow", "airflow")
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute(
+            "INSERT INTO job (job_type, state, latest_heartbeat)"
+            " VALUES ('TriggererJob', 'running', now() - interval '1 day')"
+        )
+    assert told() == "unhealthy"
+    forget_triggerer(dsn)
+    assert told() is None
 
 
 def test_everything_listens_on_this_machine_only(stack: Stack) -> None:
