@@ -9,8 +9,8 @@ extracted. One after the other; several triggered at once; many in one run; one 
 stack has started anew. What the tasks themselves take stands apart from what lies between them,
 which is Airflow's. The folder of the stack goes afterwards.
 
-With ``--beside`` the program of another checkout of this project runs afterwards, in this Python,
-and the ratio of its seconds to these is given for each size.
+With ``--beside`` the program of another checkout of this project runs afterwards, in this Python
+and with the model bundled there, and the ratio of its seconds to these is given for each size.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from benchmarks import bulk
 from benchmarks.photographs import choose_images
 from landmark.evaluation.figures import figures_parser, print_figures
 from landmark.extraction.extractor import load_extractor
-from landmark.extraction.models import resolve_model
+from landmark.extraction.models import BUNDLED_MODEL, resolve_model
 from landmark.features import LocalFeatures
 from landmark.index.describe import describe_table
 from landmark.search.result import TEXT
@@ -240,7 +240,11 @@ def _measure_beside(checkout: Path, options: Sequence[str]) -> list[dict[str, An
         subprocess.run(
             [sys.executable, "-m", "benchmarks.end_to_end", *options, "--json", str(file)],
             cwd=checkout,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, folders))},
+            env={
+                **os.environ,
+                "PYTHONPATH": os.pathsep.join(map(str, folders)),
+                "LANDMARK_MODEL": str(checkout / BUNDLED_MODEL),
+            },
             stdout=subprocess.DEVNULL,
             check=True,
         )

@@ -98,7 +98,7 @@ def _measure_table(
             some,
             database=database,
             model=bulk.MODEL,
-            aggregation=aggregation._replace(parameters=None),
+            aggregation=aggregation,
             kernel=aggregation.kernel,
             candidates=ALL_CANDIDATES if size <= ALL_CANDIDATES else CANDIDATES,
             links=links,

@@ -11,12 +11,14 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
+from itertools import count
 from typing import Any
 
 import psycopg
 
-#: Between two glances.
-GLANCE_S = 0.1
+#: Between two glances at the tasks, which cost next to nothing; at every so many of these also at
+#: the runs, which is a question to Postgres.
+GLANCE_S, GLANCES_A_LOOK = 0.05, 4
 #: A look passes over what another process has locked for a moment; so for a while after work naps
 #: are short.
 ALERT_S, SHORT_S = 1.0, 0.25
@@ -51,15 +53,19 @@ class Nap:
         if before != self._running:
             self._worked = now
         end = now + (min(seconds, SHORT_S) if now < self._worked + ALERT_S else seconds)
-        while (left := end - time.monotonic()) > 0:
-            if self._has_work():
+        for glance in count():
+            left = end - time.monotonic()
+            if left <= 0:
+                break
+            if self._has_ended() or (glance % GLANCES_A_LOOK == 0 and self._has_new()):
                 self._worked = time.monotonic()
                 break
             time.sleep(min(GLANCE_S, left))
 
-    def _has_work(self) -> bool:
-        if any(not executor.result_queue.empty() for executor in self._executors):
-            return True
+    def _has_ended(self) -> bool:
+        return any(not executor.result_queue.empty() for executor in self._executors)
+
+    def _has_new(self) -> bool:
         before, self._runs = self._runs, self._look()
         return None not in (before, self._runs) and before != self._runs
 

@@ -15,6 +15,7 @@ from landmark.matching.ranking import Match
 from landmark.search.comparison import Query
 from landmark.search.rank import rank_alone
 from landmark.search.shortlist import Shortlist
+from landmark.storage import aggregations
 from landmark.storage.aggregations import (
     Description,
     add_aggregation,
@@ -23,7 +24,7 @@ from landmark.storage.aggregations import (
     known_aggregations,
 )
 from landmark.storage.database import Database
-from landmark.storage.descriptions import save_descriptions, undescribed_ids
+from landmark.storage.descriptions import description_of, save_descriptions, undescribed_ids
 from landmark.storage.images import save_image
 from landmark.storage.nearest import build_index, nearest
 from landmark.storage.partitions import read_partition
@@ -122,13 +123,57 @@ def test_an_aggregation_without_a_match_kernel_serves_until_the_next_night(place
     describe_table(places, MODEL)
     old = replace(current_aggregation(places, MODEL).parameters, kernel=None)
     with places.connect() as connection:
-        connection.execute("UPDATE landmark_aggregations SET parameters = %s", [old.to_bytes()])
+        connection.execute(
+            "UPDATE landmark_aggregations SET parameters = %s, kernel = NULL", [old.to_bytes()]
+        )
         connection.execute("UPDATE landmarks SET sketch = NULL")
     shortlist = Shortlist(places, MODEL, make_view(4, 0), "s3://b/04/0.jpg", 40)
     assert near(places, shortlist.take(2)) == ["s3://b/04/1.jpg", "s3://b/04/2.jpg"]
     assert len(shortlist.take(40)) == 33
     assert describe_table(places, MODEL) == 36 and numbers(places) == {2: 36}
     assert rows(places, "SELECT count(*) FROM landmarks WHERE sketch IS NULL") == [(0,)]
+
+
+def test_who_is_described_already_needs_no_parameters(places, make_view, monkeypatch):
+    """They are 25 MB for a large table, and what they make of the query stands in its row."""
+    describe_table(places, MODEL)
+    ((own,),) = rows(places, "SELECT id FROM landmarks WHERE image_path = 's3://b/04/0.jpg'")
+    lists, read = {}, []
+    parameters = aggregations._read_parameters
+    monkeypatch.setattr(
+        aggregations,
+        "_read_parameters",
+        lambda *of: read.append(of) or parameters(*of),
+    )
+    for path in ("s3://b/04/0.jpg", "s3://b/unknown.jpg"):
+        known = known_aggregations(places, MODEL, whole=False)
+        shortlist = Shortlist(places, MODEL, make_view(4, 0), path, 40, known, known=[own])
+        lists[path] = shortlist.take(40)
+        assert len(read) == (path == "s3://b/unknown.jpg")
+    assert lists["s3://b/04/0.jpg"] == lists["s3://b/unknown.jpg"]
+
+
+def test_another_photograph_under_the_same_path_is_described_anew(places, make_view):
+    describe_table(places, MODEL)
+    (aggregation,) = known_aggregations(places, MODEL)
+    path = "s3://b/04/0.jpg"
+    stored = description_of(places, MODEL, aggregation, path, make_view(4, 0))
+    assert stored is not None and stored.sketch == aggregation.describe(make_view(4, 0)).sketch
+    assert description_of(places, MODEL, aggregation, path, make_view(5, 0)) is None
+    with places.connect() as connection:
+        connection.execute("UPDATE landmarks SET sketch = 'damaged'")
+    assert description_of(places, MODEL, aggregation, path, make_view(4, 0)) is None
+
+
+def test_kernels_of_an_earlier_version_come_beside_their_parameters_at_night(places):
+    describe_table(places, MODEL)
+    kept = rows(places, "SELECT kernel FROM landmark_aggregations")
+    with places.connect() as connection:
+        connection.execute("UPDATE landmark_aggregations SET kernel = NULL")
+    (aggregation,) = known_aggregations(places, MODEL, whole=False)
+    assert aggregation.kernel.to_bytes() == kept[0][0]
+    assert describe_table(places, MODEL) == 0
+    assert rows(places, "SELECT kernel FROM landmark_aggregations") == kept
 
 
 def test_new_images_are_described_when_they_are_saved(places, make_view):

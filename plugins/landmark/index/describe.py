@@ -16,6 +16,7 @@ from landmark.storage.aggregations import (
     add_aggregation,
     current_aggregation,
     drop_aggregation,
+    keep_kernel,
     known_aggregations,
     own_dimensions,
 )
@@ -68,11 +69,12 @@ def _describe_table(database: Database, model: str, measure: bool) -> int:
     damaged = descriptions.forget_damaged(database, aggregation)
     if damaged:
         logger.warning("%d descriptions of images were damaged; made anew where they can", damaged)
+    keep_kernel(database, aggregation)
     if aggregation.parameters is None:
         described = descriptions.take_own_descriptions(database, model, aggregation.number)
     else:
         described = _describe(database, model, aggregation)
-    for old in known_aggregations(database, model)[1:]:
+    for old in known_aggregations(database, model, whole=False)[1:]:
         if drop_aggregation(database, old.number):
             drop_index(database, old.number)
     if (
@@ -113,7 +115,7 @@ def _current(database: Database, model: str, measure: bool) -> NumberedAggregati
 def _describe(database: Database, model: str, aggregation: NumberedAggregation) -> int:
     assert aggregation.parameters is not None
     # What nothing has described, and what an older aggregation has; never a look at all the rest.
-    others = [None, *(old.number for old in known_aggregations(database, model)[1:])]
+    others = [None, *(old.number for old in known_aggregations(database, model, whole=False)[1:])]
     left = sum(descriptions.count_described(database, model, other) for other in others)
     progress = Progress(left, "images described")
     for other in others:

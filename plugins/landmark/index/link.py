@@ -71,7 +71,7 @@ def link_new_images(
     worker_database: Database | None = None,
 ) -> int:
     """`link_table` as the settings say, with workers if any image waits."""
-    aggregation = current_aggregation(database, model.fingerprint)
+    aggregation = current_aggregation(database, model.fingerprint, whole=False)
     if (
         not settings.links
         or aggregation is None
@@ -119,7 +119,7 @@ def link_table(
         The images linked by this call.
     """
     with database.alone(f"linking images of {model}"):
-        aggregation = current_aggregation(database, model)
+        aggregation = current_aggregation(database, model, whole=False)
         if aggregation is None or not links:
             logger.info("no images to link")
             return 0
@@ -129,8 +129,10 @@ def link_table(
         few = count_images(database, model, ALL_CANDIDATES + 1) <= ALL_CANDIDATES
         options: dict[str, Any] = {
             "model": model,
-            # Of its parameters a task needs the kernel alone.
-            "aggregation": aggregation._replace(parameters=None),
+            # Of what it is made by a task needs the kernel alone.
+            "aggregation": NumberedAggregation(
+                aggregation.number, aggregation.dimensions, aggregation.images
+            ),
             "kernel": client.submit(_itself, aggregation.kernel, pure=False),
             "candidates": ALL_CANDIDATES if few else CANDIDATES,
             "links": links,

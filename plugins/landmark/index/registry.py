@@ -151,7 +151,7 @@ def remove_model(database: Database, model: str, dry_run: bool = False) -> None:
         raise LandmarkError(
             f"{model}: searches use it; let them use another model first: `{COMMAND} use MODEL`"
         )
-    numbers = [one.number for one in known_aggregations(database, model)]
+    numbers = [one.number for one in known_aggregations(database, model, whole=False)]
     logger.info(
         "%s: %d images and %d aggregations %s",
         model, known[model].images, len(numbers), "would go" if dry_run else "go",

@@ -20,6 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from landmark.features import read_arrays, write_arrays
 from landmark.matching.clustering import sums_by_group, unit_length
 
 VOCABULARIES = 3
@@ -101,6 +102,15 @@ class MatchKernel:
             halves = np.split(descriptors @ axes[-1], 2, axis=1)
             words.append([_words(half) for half in halves])
         return cls(np.stack(axes), np.array(words))
+
+    def to_bytes(self) -> bytes:
+        """As an .npz file; the same kernel gives the same bytes."""
+        return write_arrays(axes=self.axes, words=self.words)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> MatchKernel:
+        """Read what `to_bytes` wrote."""
+        return cls(**read_arrays(data))
 
     def sketch(self, descriptors: NDArray[np.floating]) -> Sketch:
         """The sketch of an image's descriptors [n, d]; the same in any order of them."""

@@ -54,8 +54,8 @@ class Likeness:
         paths : sequence of str
             Of images.
         """
-        kernel, described = self._aggregation.kernel, self._aggregation.describe(query)
-        if not paths or kernel is None or described is None or described.sketch is None:
+        kernel = self._aggregation.kernel
+        if not paths or kernel is None or not len(query):
             return {}
         rows = versions_of(self._database, self._model, paths)
         ids = {number: path for path, (number, _) in rows.items()}
@@ -63,7 +63,7 @@ class Likeness:
         found = self._sketches.read(kernel, described_ids)
         if len(self._usual) < LEAST_SAMPLE or not found:
             return {}
-        known = Sketches([kernel.read(described.sketch)])
+        known = Sketches([kernel.sketch(query.descriptors)])
         alike = np.sort(kernel.similarities(known, Sketches(self._usual)))
         usual = float(alike[: ceil(USUAL_SHARE * len(alike))].mean())
         similarities = kernel.similarities(known, Sketches([*found.values()])).tolist()

@@ -65,7 +65,7 @@ class Table:
     @cached_property
     def aggregations(self) -> list[NumberedAggregation]:
         """What global descriptors are made by."""
-        known = known_aggregations(self.database, self.model)
+        known = known_aggregations(self.database, self.model, whole=False)
         for aggregation in known:
             warn_of_other_dimensions(self.database, aggregation)
         return known

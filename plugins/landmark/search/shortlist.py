@@ -12,7 +12,7 @@ from landmark.matching.candidates import Candidates
 from landmark.matching.ranking import Match
 from landmark.storage.aggregations import Description, NumberedAggregation, known_aggregations
 from landmark.storage.database import Database
-from landmark.storage.descriptions import SketchCache, read_descriptions
+from landmark.storage.descriptions import SketchCache, description_of, read_descriptions
 from landmark.storage.nearest import nearest
 
 # Of the nearest by global descriptor so many are put in the order of the match kernel, which says
@@ -71,7 +71,10 @@ class Shortlist:
             )
         self._lists: list[_List] = []
         for aggregation in found:
-            description = aggregation.describe(query)
+            # As a rule the query is in the table by now, and was described for that.
+            description = description_of(
+                database, model, aggregation, query_path, query
+            ) or aggregation.describe(query)
             if description is None or description.vector.shape != (aggregation.dimensions,):
                 raise LandmarkError(
                     f"{query_path}: no global descriptor; search with mode=exhaustive"

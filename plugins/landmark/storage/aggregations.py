@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,7 +32,12 @@ class Description(NamedTuple):
     sketch: bytes | None = None
 
 
-class NumberedAggregation(NamedTuple):
+def _none() -> None:
+    return None
+
+
+@dataclass(frozen=True, eq=False)
+class NumberedAggregation:
     """What a model's global descriptors are made by.
 
     Parameters
@@ -40,19 +48,22 @@ class NumberedAggregation(NamedTuple):
         Of the global descriptors.
     images : int
         That the model had when this was measured.
-    parameters : Aggregation or None
-        None: the model gives global descriptors of its own.
+    kernel : MatchKernel or None
+        What orders those that are nearest by global descriptor; None: nothing else does.
+    read_parameters : callable, optional
+        Gives `parameters`; by default there are none.
     """
 
     number: int
     dimensions: int
     images: int
-    parameters: Aggregation | None
+    kernel: MatchKernel | None = None
+    read_parameters: Callable[[], Aggregation | None] = _none
 
-    @property
-    def kernel(self) -> MatchKernel | None:
-        """What orders those that are nearest by global descriptor; None: nothing else does."""
-        return self.parameters.kernel if self.parameters else None
+    @cached_property
+    def parameters(self) -> Aggregation | None:
+        """None: the model gives global descriptors of its own."""
+        return self.read_parameters()
 
     def describe(self, features: LocalFeatures) -> Description | None:
         """What puts an image on a shortlist, None if nothing does."""
@@ -71,32 +82,68 @@ class NumberedAggregation(NamedTuple):
         return Description(self.parameters.describe(descriptors), sketch)
 
 
-def known_aggregations(database: Database, model: str) -> list[NumberedAggregation]:
+def known_aggregations(
+    database: Database, model: str, whole: bool = True
+) -> list[NumberedAggregation]:
     """What the model's global descriptors are made by, the current one first.
 
     There are others as long as there are images that the current one has not described.
+
+    Parameters
+    ----------
+    whole : bool
+        Read parameters now, not when they are first asked for: they are 25 MB. Who asks later needs
+        a database at one time, where nothing is dropped meanwhile.
     """
     with database.connect() as connection:
         rows = (
             connection.cursor(binary=True)
             .execute(
-                "SELECT number, dimensions, images, parameters FROM landmark_aggregations"
-                " WHERE model = %s ORDER BY number DESC",
-                [model],
+                "SELECT number, dimensions, images, kernel, parameters IS NULL,"
+                " CASE WHEN %s OR kernel IS NULL THEN parameters END"
+                " FROM landmark_aggregations WHERE model = %s ORDER BY number DESC",
+                [whole, model],
             )
             .fetchall()
         )
-    return [
-        NumberedAggregation(
-            number, dimensions, images, parameters and Aggregation.from_bytes(parameters)
+    return [_numbered(database, *row) for row in rows]
+
+
+def _numbered(
+    database: Database,
+    number: int,
+    dimensions: int,
+    images: int,
+    kernel: bytes | None,
+    is_own: bool,
+    data: bytes | None,
+) -> NumberedAggregation:
+    if is_own:
+        return NumberedAggregation(number, dimensions, images)
+    if data is not None:
+        read = Aggregation.from_bytes(data)
+        return NumberedAggregation(number, dimensions, images, read.kernel, lambda: read)
+    assert kernel is not None
+    later = partial(_read_parameters, database, number)
+    return NumberedAggregation(number, dimensions, images, MatchKernel.from_bytes(kernel), later)
+
+
+def _read_parameters(database: Database, number: int) -> Aggregation:
+    with database.connect() as connection:
+        row = (
+            connection.cursor(binary=True)
+            .execute("SELECT parameters FROM landmark_aggregations WHERE number = %s", [number])
+            .fetchone()
         )
-        for number, dimensions, images, parameters in rows
-    ]
+    assert row is not None
+    return Aggregation.from_bytes(row[0])
 
 
-def current_aggregation(database: Database, model: str) -> NumberedAggregation | None:
+def current_aggregation(
+    database: Database, model: str, whole: bool = True
+) -> NumberedAggregation | None:
     """What describes the model's new images, None before it was first measured."""
-    return next(iter(known_aggregations(database, model)), None)
+    return next(iter(known_aggregations(database, model, whole)), None)
 
 
 def add_aggregation(
@@ -105,10 +152,26 @@ def add_aggregation(
     """Make this the model's current aggregation; it describes images from now on."""
     with database.connect() as connection:
         connection.execute(
-            "INSERT INTO landmark_aggregations (model, dimensions, images, parameters)"
-            " VALUES (%s, %s, %s, %b)",
-            [model, dimensions, images, parameters and parameters.to_bytes()],
+            "INSERT INTO landmark_aggregations (model, dimensions, images, parameters, kernel)"
+            " VALUES (%s, %s, %s, %b, %b)",
+            [
+                model,
+                dimensions,
+                images,
+                parameters and parameters.to_bytes(),
+                parameters and parameters.kernel and parameters.kernel.to_bytes(),
+            ],
         )
+
+
+def keep_kernel(database: Database, aggregation: NumberedAggregation) -> None:
+    """Put the kernel of an aggregation of before beside its parameters, if it is not there yet."""
+    if aggregation.kernel is not None:
+        with database.connect() as connection:
+            connection.execute(
+                "UPDATE landmark_aggregations SET kernel = %b WHERE number = %s AND kernel IS NULL",
+                [aggregation.kernel.to_bytes(), aggregation.number],
+            )
 
 
 def own_dimensions(database: Database, model: str) -> int | None:

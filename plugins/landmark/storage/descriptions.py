@@ -12,6 +12,7 @@ from pgvector import HalfVector
 from pgvector.psycopg import register_vector
 from typing_extensions import LiteralString
 
+from landmark.features import LocalFeatures
 from landmark.matching.match_kernel import MatchKernel, Sketch
 from landmark.storage.aggregations import Description, NumberedAggregation
 from landmark.storage.blobs import as_array, local_dimensions, warn_damaged
@@ -126,6 +127,43 @@ def read_descriptions(
             [model, paths, aggregation],
         )
         return [Description(vector.to_numpy(), sketch) for vector, sketch in rows]
+
+
+def description_of(
+    database: Database,
+    model: str,
+    aggregation: NumberedAggregation,
+    path: str,
+    features: LocalFeatures,
+) -> Description | None:
+    """What puts an image on a shortlist, if that is stored, and sound, beside these features."""
+    with database.connect() as connection:
+        register_vector(connection)
+        row = (
+            connection.cursor(binary=True)
+            .execute(
+                "SELECT global_descriptor, sketch FROM landmarks WHERE model = %s"
+                " AND image_path = %s AND descriptors = %b AND aggregation = %s"
+                " AND vector_dims(global_descriptor) = %s",
+                [
+                    model,
+                    path,
+                    features.descriptors.astype("<f2").tobytes(),
+                    aggregation.number,
+                    aggregation.dimensions,
+                ],
+            )
+            .fetchone()
+        )
+    if row is None:
+        return None
+    vector, sketch = row
+    if aggregation.kernel is not None:
+        try:
+            aggregation.kernel.read(sketch or b"")
+        except ValueError:
+            return None
+    return Description(vector.to_numpy(), sketch)
 
 
 def describing(
