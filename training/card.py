@@ -53,6 +53,9 @@ def write_card(run: Path, model: Path, figures: list[Path]) -> None:
         figures="".join(_table(file) for file in figures),
         start=f"the weights of {said['start']}" if said["start"] else "random initialisation",
         places=_places(said),
+        limits="Night and season only by the pairs of few places, drawings not at all."
+        if said["places"]
+        else "Night, season and drawings were not.",
         **{key: said[key] for key in ("photos", "seed", "steps", "batch", "side", "learning_rate")},
     )
     (model / "MODEL_CARD.md").write_text(card)

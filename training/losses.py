@@ -8,7 +8,7 @@ from training.network import Network
 
 SCORE_WEIGHT = 5.0
 CONTRAST_WEIGHT = 0.3
-REPULSION_WEIGHT = 1.0
+REPULSION_WEIGHT = 4.0
 TEMPERATURE = 0.07
 # Matching takes descriptors for the same from a cosine of 0.64 on (a distance of 0.85).
 REPELLED_COSINE = 0.4
