@@ -72,8 +72,25 @@ def _share(images: dict[str, LocalFeatures], queries: dict[str, LocalFeatures]) 
     _queries.update(queries)
 
 
-def rank(job: tuple[str, Variant, MatchingParameters]) -> tuple[str, list[Match], float]:
-    """All images for one query, best first, and the seconds that took."""
+def rank_all(
+    images: dict[str, LocalFeatures],
+    queries: dict[str, LocalFeatures],
+    variant: Variant,
+    parameters: MatchingParameters,
+) -> tuple[dict[str, list[Match]], float]:
+    """All images for each query, best first, and the seconds of one core that took.
+
+    In new processes: what a variant sets is gone with them.
+    """
+    jobs = [(query, variant, parameters) for query in queries]
+    # Spawned: a process that TensorFlow's threads run in cannot be forked safely.
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(None, spawn, _share, (images, queries)) as pool:
+        ranked = list(pool.map(_rank, jobs))
+    return {name: found for name, found, _ in ranked}, sum(took for _, _, took in ranked)
+
+
+def _rank(job: tuple[str, Variant, MatchingParameters]) -> tuple[str, list[Match], float]:
     name, variant, kept = job
     started = time.perf_counter()
     for constant, value in variant.constants.items():
@@ -99,14 +116,7 @@ def measure(folder_path: Path, kind: str) -> None:
     print(f"\n| {' | '.join(columns)} |")
     print("|---" * (len(folder.protocols) + 4) + "|")
     for variant in VARIANTS:
-        jobs = [(query, variant, parameters) for query in queries]
-        # New processes for each: what a variant sets is gone with them. Spawned, since a process
-        # that TensorFlow's threads run in cannot be forked safely.
-        spawn = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(None, spawn, _share, (images, queries)) as pool:
-            ranked = list(pool.map(rank, jobs))
-        rankings = {name: matches for name, matches, _ in ranked}
-        seconds = sum(took for _, _, took in ranked)
+        rankings, seconds = rank_all(images, queries, variant, parameters)
         scores = score(
             {name: [match.image_path for match in found] for name, found in rankings.items()},
             folder.queries,

@@ -10,16 +10,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
 import time
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks.photographs import extract_folder
+from benchmarks.variants import Variant, rank_all
 from landmark.evaluation.labels import (
     LEAVE_ONE_OUT,
     LabelledFolder,
@@ -29,18 +28,12 @@ from landmark.evaluation.labels import (
 from landmark.evaluation.scores import matches_by_place, score
 from landmark.extraction.extractor import load_extractor
 from landmark.extraction.models import resolve_model
-from landmark.features import LocalFeatures
-from landmark.matching.pair import MatchingParameters, compare
-from landmark.matching.ranking import Match
+from landmark.matching.pair import MatchingParameters
 from landmark.settings import load_settings
 from training.pairs import SURE_INLIERS
 from training.places import family, photograph_paths, split
 
 HELD_OUT = "held out"
-
-# What each process that ranks reads.
-_images: dict[str, LocalFeatures] = {}
-_queries: dict[str, LocalFeatures] = {}
 
 
 def held_out(places: Path) -> LabelledFolder:
@@ -59,32 +52,6 @@ def held_out(places: Path) -> LabelledFolder:
         if same:
             queries.append(LabelledQuery(query, None, same, frozenset(), near - same))
     return LabelledFolder(files, files, queries, LEAVE_ONE_OUT)
-
-
-def rankings(
-    images: dict[str, LocalFeatures], queries: dict[str, LocalFeatures], max_distance: float
-) -> dict[str, list[Match]]:
-    """All images for each query, best first, in two processes."""
-    # Spawned: a process that TensorFlow's threads run in cannot be forked safely.
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(2, spawn, _share, (images, queries)) as pool:
-        jobs = [(query, max_distance) for query in queries]
-        return dict(pool.map(_ranked, jobs))
-
-
-def _share(images: dict[str, LocalFeatures], queries: dict[str, LocalFeatures]) -> None:
-    _images.update(images)
-    _queries.update(queries)
-
-
-def _ranked(job: tuple[str, float]) -> tuple[str, list[Match]]:
-    name, max_distance = job
-    matches = []
-    for path, image in _images.items():
-        if path != name:
-            pairs, verified = compare(_queries[name], image, MatchingParameters(max_distance))
-            matches.append(Match(len(verified.inliers), len(pairs), path))
-    return name, sorted(matches, key=lambda match: match.rank_key)
 
 
 def measure(
@@ -107,7 +74,8 @@ def measure(
         images, queries = extract_folder(load_extractor(model, threads=2), folder)
         seconds = (time.perf_counter() - started) / (len(images) + len(queries))
         for distance in distances or [model.max_distance]:
-            ranked = rankings(images, queries, distance)
+            variant = Variant(f"distance below {distance}", max_distance=distance)
+            ranked, _ = rank_all(images, queries, variant, MatchingParameters())
             scores = score(
                 {name: [match.image_path for match in found] for name, found in ranked.items()},
                 folder.queries,

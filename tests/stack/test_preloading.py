@@ -17,15 +17,19 @@ PROGRAM = (
 )
 
 
-def preloaded(arguments, **variables):
+def run(program, *arguments, **variables):
     paths = [str(REPOSITORY / "plugins"), str(REPOSITORY / "include")]
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, json.dumps(arguments)],
+    return subprocess.run(
+        [sys.executable, "-c", program, *arguments],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), **variables},
         capture_output=True,
         text=True,
         check=True,
     )
+
+
+def preloaded(arguments, **variables):
+    done = run(PROGRAM, json.dumps(arguments), **variables)
     return *json.loads(done.stdout.splitlines()[-1]), done.stderr
 
 
@@ -57,12 +61,4 @@ def test_tasks_share_what_describes_s3():
         "read = {key[:3] for key in one._cache};"
         "print(one is other, ('load_service_model', 's3', 'service-2') in read)"
     )
-    paths = [str(REPOSITORY / "plugins"), str(REPOSITORY / "include")]
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout.split() == ["True", "True"]
+    assert run(program).stdout.split() == ["True", "True"]
