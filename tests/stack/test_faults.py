@@ -25,6 +25,7 @@ from landmark.storage.database import Database
 from landmark.storage.images import save_image
 from landmark.storage.partitions import list_partitions
 from stack.s3 import CLIENT_CONFIG, s3_client
+from tests.support.postgres_servers import end_other_sessions
 
 # More come before the middle than threads extract at once, so that some are written by then.
 IMAGES, MIDDLE = 20, 15
@@ -238,12 +239,7 @@ def test_a_search_that_loses_its_database_says_so_and_finds_the_same_when_tried_
     def then_lose_the_database(*arguments):
         found = list_partitions(*arguments)
         with database.connect() as connection:
-            connection.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-                # Not a worker of autovacuum: it is the superuser's.
-                " AND usename = current_user"
-            )
+            end_other_sessions(connection)
         return found
 
     monkeypatch.setattr("landmark.search.rank.list_partitions", then_lose_the_database)

@@ -15,6 +15,7 @@ import pytest
 
 from stack import waking
 from stack.waking import Clock, Nap
+from tests.support.postgres_servers import end_other_sessions
 
 LONG_S = 60
 
@@ -111,10 +112,7 @@ def test_a_database_that_is_away_is_no_work_and_no_fault(airflow_database, glanc
     nap = Nap(airflow_database, [])
     nap.sleep(0.01)
     with psycopg.connect(airflow_database, autocommit=True) as connection:
-        connection.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        )
+        end_other_sessions(connection)
     thread = sleeping(nap)
     wait_for_glances(glances)
     assert thread.is_alive()

@@ -1,4 +1,4 @@
-"""Servers of Postgres beside the tests' one: a replica of it, and one that can be restarted."""
+"""Servers of Postgres beside the tests' one (a replica, one to restart); sessions ended."""
 
 from __future__ import annotations
 
@@ -11,10 +11,24 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
+
+import psycopg
 
 from stack.net import free_port
 from stack.postgres import BARE_ENVIRONMENT, ROLES, Postgres, PostgresFiles, postgres_files
 from stack.servers import _running
+
+
+def end_other_sessions(connection: psycopg.Connection[Any]) -> None:
+    """End what this user has open in the database of `connection`.
+
+    Not a worker of autovacuum: it is the superuser's, and may look at any table meanwhile.
+    """
+    connection.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = current_user"
+        " AND datname = current_database() AND pid <> pg_backend_pid()"
+    )
 
 
 @contextmanager
