@@ -95,8 +95,9 @@ def _measure_throughput(
         s3.client().put_object(Bucket="landmark", Key=f"images/{key}", Body=file.read_bytes())
         paths[prefix + key] = file
     batches = plan_sweep(
-        database, s3.client(), SWEEP, model.fingerprint, prefix, "s3://none/", MAX_BATCHES
-    )
+        database, s3.client(), SWEEP, model.fingerprint, prefix, "s3://none/", MAX_BATCHES,
+        at_once=CPU_COUNT,
+    )  # fmt: skip
     at_once = min(CPU_COUNT, len(batches))
     threads = threads_per_batch(len(batches), at_once, CPU_COUNT)
     seconds = dict.fromkeys(["model", "models", "batches"], 0.0)

@@ -109,6 +109,7 @@ def landmark_index() -> None:
                 retry_failures=params["retry_failures"],
                 max_removed_share=1 if params["allow_removals"] else settings.max_removed_share,
                 exclude=settings.exclude,
+                at_once=BATCHES_AT_ONCE,
             )
             threads = sweep.threads_per_batch(len(batches), BATCHES_AT_ONCE, CPU_COUNT)
             return [

@@ -495,7 +495,7 @@ def test_a_new_model_takes_over_when_it_has_every_image(
     monkeypatch.setenv("AIRFLOW__CORE__MAX_MAP_LENGTH", "1")
     with monkeypatch.context() as patch:
         patch.setattr(
-            "landmark.storage.listings.batch_size", lambda images, most: min(2, images) or 1
+            "landmark.storage.listings.batch_size", lambda images, *limits: min(2, images) or 1
         )
         run = dags["landmark_index"].test()
     assert (xcom(run, "summarise")["postponed"], xcom(run, "switch_model")) == (1, False)

@@ -109,7 +109,7 @@ def test_searches_go_on_with_the_old_model_until_the_new_one_is_complete(
     database, s3, run, bucket, old, new, prefix, photograph, monkeypatch
 ):
     monkeypatch.setattr(
-        "landmark.storage.listings.batch_size", lambda images, most: max(1, min(2, images))
+        "landmark.storage.listings.batch_size", lambda images, *limits: max(1, min(2, images))
     )
     run(old, bucket, "1")
     # Not finished: two batches of three.
@@ -152,7 +152,7 @@ def test_another_distance_is_not(database, run, bucket, old):
 def test_what_is_postponed_keeps_searches_waiting(
     database, run, bucket, old, new, monkeypatch, caplog
 ):
-    monkeypatch.setattr("landmark.storage.listings.batch_size", lambda images, most: 2)
+    monkeypatch.setattr("landmark.storage.listings.batch_size", lambda images, *limits: 2)
     for name in "123":
         run(old, bucket, name, max_batches=2)
     with caplog.at_level("INFO"):

@@ -188,7 +188,7 @@ def test_the_log_names_batch_and_image(database, s3, prefix, extractor, caplog):
 def test_what_airflow_cannot_map_is_said_and_taken_by_the_next_sweep(
     database, s3, prefix, photograph, extractor, monkeypatch, caplog
 ):
-    monkeypatch.setattr("landmark.storage.listings.batch_size", lambda images, most: 2)
+    monkeypatch.setattr("landmark.storage.listings.batch_size", lambda images, *limits: 2)
     base = prefix({f"{number}.jpg": photograph(number, side=64) for number in range(3)})
     model = extractor.model.fingerprint
     with caplog.at_level("WARNING"):

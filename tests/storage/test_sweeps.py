@@ -132,8 +132,10 @@ def test_a_sweep_of_one_model_leaves_the_other_but_for_what_is_gone(database, ma
 
 
 @pytest.mark.parametrize(
-    ("images", "max_batches", "size"),
-    [(0, 1024, 1), (10, 1024, 10), (130, 1024, 65), (100_000, 1024, 128), (10**6, 1024, 256)],
+    ("images", "at_once", "batches"),
+    [(0, 2, 1), (10, 2, 1), (40, 2, 2), (300, 2, 2), (600, 2, 4), (600, 16, 16), (10**6, 2, 1024)],
 )
-def test_batch_size(images, max_batches, size):
-    assert batch_size(images, max_batches) == size
+def test_batches_come_in_rounds_that_end_together(images, at_once, batches):
+    size = batch_size(images, 1024, at_once)
+    assert min(1024, max(1, -(-images // size))) == batches
+    assert size <= 256

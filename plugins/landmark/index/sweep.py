@@ -37,6 +37,7 @@ def plan_sweep(
     retry_failures: bool = False,
     max_removed_share: float = 1,
     exclude: Sequence[str] = EXCLUDE,
+    at_once: int = 1,
 ) -> list[int]:
     """Compare the bucket with the table, drop what is gone, and note what is to be extracted.
 
@@ -46,6 +47,8 @@ def plan_sweep(
         Of the rows below `images`; where more would go, all stay, and `finish_sweep` tells.
     exclude : sequence of str
         Patterns of what is no photograph, whatever it holds.
+    at_once : int
+        Batches that are extracted at once.
 
     Returns
     -------
@@ -67,7 +70,7 @@ def plan_sweep(
     try:
         batches = compare_listing(
             database, sweep, model, images, listing, max_batches, retry_failures,
-            max_removed_share, listing.others,
+            max_removed_share, listing.others, at_once,
         )  # fmt: skip
     except (BucketMissing, ObjectRefused) as error:  # said of the bucket, it may pass
         raise ServerFault(str(error)) from error

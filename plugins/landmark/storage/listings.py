@@ -19,6 +19,8 @@ from landmark.storage.removals import apply_removals
 FEW_IMAGES = 20
 # Rows that are fetched, or deleted, at a time.
 ROWS_AT_ONCE = 1_000
+# Images of a batch: fewer would take less long than a process and a model to begin.
+SMALLEST_BATCH, LARGEST_BATCH = 32, 256
 # Of a sweep's `passed_over`: what people have removed from the index.
 KEPT_OUT = "removed"
 
@@ -33,6 +35,7 @@ def compare_listing(
     retry_failures: bool = False,
     max_removed_share: float = 1,
     others: Callable[[Iterable[S3Object]], Iterable[S3Object]] = lambda objects: (),
+    at_once: int = 1,
 ) -> list[int]:
     """Compare a listing with the table: delete what is gone, note what is to be extracted.
 
@@ -58,6 +61,8 @@ def compare_listing(
     others : callable
         Given the objects that were never tried, says which of them are no photographs; these are
         left as if they were not listed.
+    at_once : int
+        Batches that are extracted at once.
 
     Returns
     -------
@@ -107,7 +112,7 @@ def compare_listing(
         (same_size,) = connection.execute(
             "SELECT count(*) FROM work WHERE change = 'changed' AND same_size"
         ).fetchone() or (0,)
-        size = batch_size(sum(found.values()), max_batches)
+        size = batch_size(sum(found.values()), max_batches, at_once)
         # One sweep of a prefix runs at a time: its others are what finished or killed ones left.
         connection.execute(
             "DELETE FROM landmark_sweep_images WHERE sweep IN"
@@ -170,15 +175,21 @@ def _drop_others(
                 )
 
 
-def batch_size(images: int, max_batches: int, smallest: int = 128, largest: int = 256) -> int:
-    """Images a batch, so that all batches are of about one size.
+def batch_size(images: int, max_batches: int, at_once: int = 1) -> int:
+    """Images a batch, all batches of about one size, so that those at once end together.
 
-    Coarse, since each batch costs a process and the load of a model (as long as some 60 images
-    take); bounded, so that one batch is done in minutes.
+    Coarse, since each batch costs a process and the load of a model; bounded, so that one batch is
+    done in minutes.
+
+    Parameters
+    ----------
+    at_once : int
+        Batches that share the cores: there are as many, or some times as many, rather than one
+        that computes alone in the end.
     """
-    size = min(largest, max(smallest, -(-images // max_batches)))
-    batches = min(max_batches, max(1, -(-images // size)))
-    return max(1, min(largest, -(-images // batches)))
+    rounds = max(1, -(-images // (at_once * LARGEST_BATCH)))
+    batches = min(rounds * at_once, max_batches, max(1, -(-images // SMALLEST_BATCH)))
+    return max(1, min(LARGEST_BATCH, -(-images // batches)))
 
 
 def _index_listing(connection: psycopg.Connection[Any]) -> None:
