@@ -97,6 +97,7 @@ def _dask(addresses: Addresses) -> list[Part]:
         f"--host={HOST}",
         f"--port={addresses.ports['dask']}",
         f"--dashboard-address={HOST}:{addresses.ports['dask-dashboard']}",
+        "--preload=stack.heartbeats",
     ]
     workers_command = [sys.executable, "-m", "stack", "workers", addresses.dask]
     scheduler = Part(

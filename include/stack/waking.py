@@ -16,8 +16,8 @@ from typing import Any
 
 import psycopg
 
-#: Between two glances at the tasks, which cost next to nothing; at every so many of these also at
-#: the runs, which is a question to Postgres.
+#: Between two glances at the tasks, while some run; at every so many of these, and always at rest,
+#: also at the runs, which is a question to Postgres.
 GLANCE_S, GLANCES_A_LOOK = 0.05, 4
 #: A look passes over what another process has locked for a moment; so for a while after work naps
 #: are short.
@@ -53,14 +53,16 @@ class Nap:
         if before != self._running:
             self._worked = now
         end = now + (min(seconds, SHORT_S) if now < self._worked + ALERT_S else seconds)
+        glances_a_look = GLANCES_A_LOOK if any(self._running) else 1
+        pause = GLANCE_S * GLANCES_A_LOOK / glances_a_look
         for glance in count():
             left = end - time.monotonic()
             if left <= 0:
                 break
-            if self._has_ended() or (glance % GLANCES_A_LOOK == 0 and self._has_new()):
+            if self._has_ended() or (glance % glances_a_look == 0 and self._has_new()):
                 self._worked = time.monotonic()
                 break
-            time.sleep(min(GLANCE_S, left))
+            time.sleep(min(pause, left))
 
     def _has_ended(self) -> bool:
         return any(not executor.result_queue.empty() for executor in self._executors)
@@ -104,6 +106,25 @@ def install() -> None:
         loop(self)
 
     runner.SchedulerJobRunner._run_scheduler_loop = run_scheduler_loop  # type: ignore[method-assign]
+    notice_ends()
+
+
+def notice_ends() -> None:
+    """Have the end of a task's process noticed at once.
+
+    Airflow waits for what the process writes. Where that is closed a moment before the process has
+    ended, it would wait for nothing until the next heartbeat, 5 s later, and the task's place with
+    it.
+    """
+    from airflow.sdk.execution_time.supervisor import WatchedSubprocess
+
+    service = WatchedSubprocess._service_subprocess
+
+    def service_subprocess(self: Any, max_wait_time: float, *options: Any, **named: Any) -> Any:
+        wait_s = max_wait_time if self._open_sockets else min(GLANCE_S, max_wait_time)
+        return service(self, wait_s, *options, **named)
+
+    WatchedSubprocess._service_subprocess = service_subprocess  # type: ignore[method-assign]
 
 
 def main() -> None:

@@ -27,6 +27,7 @@ from intruder import ordinary_user
 from stack_fixture import Stack, open_folder
 
 from stack.environment import PREFERRED_PORTS
+from stack.heartbeats import HEARTBEAT_S
 from stack.migrate import forget_triggerer
 from stack.net import StackError, free_port, request
 from stack.postgres import UNPRIVILEGED_USER, postgres_files
@@ -137,6 +138,21 @@ def test_the_environment_leads_to_the_servers(stack: Stack) -> None:
     shown = json.loads(subprocess.check_output(["sh", "-c", script], text=True))
     for name, value in stack.session.variables.items():
         assert shown[name] == value
+
+
+def test_workers_tell_seldom_how_they_are(stack: Stack) -> None:
+    program = (
+        "import os\n"
+        "from dask.distributed import Client\n"
+        "def interval():\n"
+        "    from distributed.scheduler import heartbeat_interval\n"
+        "    return heartbeat_interval(2)\n"
+        "with Client(os.environ['LANDMARK_DASK']) as client:\n"
+        "    print(client.run_on_scheduler(interval))\n"
+    )
+    environment = {**os.environ, **stack.session.variables}
+    told = subprocess.check_output([sys.executable, "-c", program], env=environment, text=True)
+    assert float(told) == HEARTBEAT_S
 
 
 def test_a_part_that_dies_comes_back(stack: Stack) -> None:

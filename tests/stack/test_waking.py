@@ -142,7 +142,7 @@ def test_after_work_naps_are_short_for_a_while(airflow_database, monkeypatch):
     assert [length(3) for _ in range(6)] == pytest.approx([0, 0.25, 0.25, 0.25, 0.25, 3])
     executor.running.clear()  # by a look that was not slept for
     assert [length(3) for _ in range(5)] == pytest.approx([0.25, 0.25, 0.25, 0.25, 3])
-    assert max(slept) <= waking.GLANCE_S
+    assert max(slept) <= waking.GLANCE_S * waking.GLANCES_A_LOOK
 
 
 def test_a_nap_is_no_longer_than_asked(airflow_database):
@@ -168,3 +168,25 @@ def test_airflow_sleeps_and_ends_tasks_as_is_thought_here(tmp_path):
         check=True,
     )
     assert Clock(Nap("", [])).monotonic is time.monotonic
+
+
+def test_the_end_of_a_task_is_noticed_though_what_it_writes_to_was_closed_before(tmp_path):
+    program = (
+        "import os, time, uuid\n"
+        "from airflow.sdk.execution_time.supervisor import WatchedSubprocess\n"
+        "from stack.waking import notice_ends\n"
+        "def child():\n"
+        "    os.closerange(0, 256)\n"
+        "    time.sleep(0.5)\n"
+        "    os._exit(0)\n"
+        "notice_ends()\n"
+        "process = WatchedSubprocess.start(id=uuid.uuid4(), target=child)\n"
+        "while process._service_subprocess(3600) is None:\n"
+        "    pass\n"
+    )
+    subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "AIRFLOW_HOME": str(tmp_path), "PYTHONPATH": "include:plugins"},
+        check=True,
+        timeout=300,
+    )
