@@ -225,9 +225,9 @@ def most_alike(
         near = nearest(database, aggregation, own.vector, candidates, path)
         if kernel is not None and own.sketch is not None:
             listed = Candidates(kernel)
-            known = sketches.read(kernel, near)
-            listed.add([(number, known[number]) for number in near if number in known])
-            near = listed.in_order([own.sketch])
+            listed.know([own.sketch])
+            listed.add(sketches.read(kernel, near))
+            near = listed.in_order()
         found[image] = near[:links]
     return found
 

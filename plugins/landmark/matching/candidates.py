@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from contextlib import suppress
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,27 +29,28 @@ class Candidates:
         self._known: dict[bytes, Sketch] = {}
         self._parts: list[tuple[list[int], Sketches, NDArray[np.float32]]] = []
 
-    def add(self, sketches: Sequence[tuple[int, Sketch]]) -> None:
-        """Take in further images, the nearest by global descriptor first."""
-        parts = []
-        for first in range(0, len(sketches), COMPARED_AT_ONCE):
-            some = sketches[first : first + COMPARED_AT_ONCE]
-            ids = [number for number, _ in some]
-            part = Sketches([sketch for _, sketch in some])
-            parts.append((ids, part, np.zeros(len(part), np.float32)))
-            self.ids.update(ids)
-        self._compare([*self._known.values()], parts)
-        self._parts += parts
-
-    def in_order(self, known: list[bytes]) -> list[int]:
-        """All of them, those most like one of the images `known` by now first."""
+    def know(self, sketches: Iterable[bytes]) -> None:
+        """Take in the sketches of further images that are known to show the place."""
         new = {}
-        for data in known:
+        for data in sketches:
             if data not in self._known:
                 with suppress(ValueError):  # damaged, and named where the sketches are read
                     new[data] = self.kernel.read(data)
         self._known |= new
         self._compare([*new.values()], self._parts)
+
+    def add(self, sketches: Iterable[tuple[int, Sketch]]) -> None:
+        """Take in further images by id, the nearest by global descriptor first."""
+        stream = iter(sketches)
+        while some := [*islice(stream, COMPARED_AT_ONCE)]:
+            part = Sketches([sketch for _, sketch in some])
+            ids = [number for number, _ in some]
+            self._parts.append((ids, part, np.zeros(len(part), np.float32)))
+            self._compare([*self._known.values()], self._parts[-1:])
+            self.ids.update(ids)
+
+    def in_order(self) -> list[int]:
+        """Ids, those first that are most like one of the images known by now."""
         if not self._parts:
             return []
         ids = np.concatenate([ids for ids, _, _ in self._parts])

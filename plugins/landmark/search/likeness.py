@@ -60,7 +60,7 @@ class Likeness:
         rows = versions_of(self._database, self._model, paths)
         ids = {number: path for path, (number, _) in rows.items()}
         described_ids = among_described(self._database, self._aggregation.number, list(ids))
-        found = self._sketches.read(kernel, described_ids)
+        found = dict(self._sketches.read(kernel, described_ids))
         if len(self._usual) < LEAST_SAMPLE or not found:
             return {}
         known = Sketches([kernel.sketch(query.descriptors)])
@@ -77,4 +77,4 @@ class Likeness:
         """Sketches that stand for the table."""
         assert self._aggregation.kernel is not None
         ids = spread_ids(self._database, self._aggregation.number, SAMPLE)
-        return [*self._sketches.read(self._aggregation.kernel, ids).values()]
+        return [sketch for _, sketch in self._sketches.read(self._aggregation.kernel, ids)]

@@ -138,8 +138,8 @@ class _List:
         wanted = max(wanted, CANDIDATES)
         near = nearest(self._database, self._aggregation, vector, wanted, self._query_path)
         new = [number for number in near[:CANDIDATES] if number not in self._candidates.ids]
-        sketches = self._sketches.read(self._candidates.kernel, new)
-        # Those without come last, as what is less near.
-        self._candidates.add([(number, sketches[number]) for number in new if number in sketches])
-        first = self._candidates.in_order([one.sketch for one in known if one.sketch])
+        self._candidates.know(one.sketch for one in known if one.sketch)
+        # Those without a sketch come last, as what is less near.
+        self._candidates.add(self._sketches.read(self._candidates.kernel, new))
+        first = self._candidates.in_order()
         return first + [number for number in near if number not in self._candidates.ids]

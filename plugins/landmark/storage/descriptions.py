@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import heapq
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -215,15 +216,20 @@ def among_described(database: Database, aggregation: int, ids: Sequence[int]) ->
 
 def read_sketches(
     database: Database, kernel: MatchKernel, ids: Sequence[int]
-) -> dict[int, Sketch | None]:
-    """Of images by id; None of one whose sketch is damaged or lost."""
-    with database.connect() as connection:
-        rows = (
-            connection.cursor(binary=True)
-            .execute("SELECT id, image_path, sketch FROM landmarks WHERE id = ANY(%s)", [list(ids)])
-            .fetchall()
-        )
-    return {number: _sketch(kernel, path, data) for number, path, data in rows}
+) -> Iterator[tuple[int, Sketch | None]]:
+    """Stream the sketches of images in the order asked for; None of a damaged or lost one."""
+    with (
+        database.connect() as connection,
+        connection.cursor().copy(
+            "COPY (SELECT id, image_path, sketch"
+            " FROM unnest(%s::bigint[]) WITH ORDINALITY AS wanted (id, place)"
+            " JOIN landmarks USING (id) ORDER BY place) TO STDOUT (FORMAT BINARY)",
+            [list(ids)],
+        ) as copy,
+    ):
+        copy.set_types(("int8", "text", "bytea"))
+        for number, path, data in copy.rows():
+            yield number, _sketch(kernel, path, data)
 
 
 def forget_damaged(database: Database, aggregation: NumberedAggregation) -> int:
@@ -283,15 +289,19 @@ class SketchCache:
         self._database, self._images = database, images
         self._kept: OrderedDict[int, Sketch | None] = OrderedDict()
 
-    def read(self, kernel: MatchKernel, ids: Sequence[int]) -> dict[int, Sketch]:
-        """Of images that have a sound one, by id; others are named in the log."""
-        found = {number: self._kept[number] for number in ids if number in self._kept}
-        if len(found) < len(ids):
-            missing = [number for number in ids if number not in found]
-            found |= read_sketches(self._database, kernel, missing)
-        for number, sketch in found.items():
+    def read(self, kernel: MatchKernel, ids: Sequence[int]) -> Iterator[tuple[int, Sketch]]:
+        """Of images that have a sound one, in their order; others are named in the log.
+
+        They are streamed: while some are looked at, Postgres sends the next.
+        """
+        held = {number: self._kept[number] for number in ids if number in self._kept}
+        missing = [number for number in ids if number not in held]
+        new = read_sketches(self._database, kernel, missing) if missing else iter(())
+        place = {number: place for place, number in enumerate(ids)}
+        for number, sketch in heapq.merge(held.items(), new, key=lambda one: place[one[0]]):
             self._kept[number] = sketch
             self._kept.move_to_end(number)
-        while len(self._kept) > self._images:
-            self._kept.popitem(last=False)
-        return {number: sketch for number, sketch in found.items() if sketch is not None}
+            while len(self._kept) > self._images:
+                self._kept.popitem(last=False)
+            if sketch is not None:
+                yield number, sketch
