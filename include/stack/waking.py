@@ -19,6 +19,8 @@ import psycopg
 #: Between two glances at the tasks, while some run; at every so many of these, and always at rest,
 #: also at the runs, which is a question to Postgres.
 GLANCE_S, GLANCES_A_LOOK = 0.05, 4
+#: Between two looks at a process that is about to end.
+ENDING_S = 0.01
 #: A look passes over what another process has locked for a moment; so for a while after work naps
 #: are short.
 ALERT_S, SHORT_S = 1.0, 0.25
@@ -121,7 +123,7 @@ def notice_ends() -> None:
     service = WatchedSubprocess._service_subprocess
 
     def service_subprocess(self: Any, max_wait_time: float, *options: Any, **named: Any) -> Any:
-        wait_s = max_wait_time if self._open_sockets else min(GLANCE_S, max_wait_time)
+        wait_s = max_wait_time if self._open_sockets else min(ENDING_S, max_wait_time)
         return service(self, wait_s, *options, **named)
 
     WatchedSubprocess._service_subprocess = service_subprocess  # type: ignore[method-assign]
