@@ -16,17 +16,23 @@ from typing import Any
 
 import psycopg
 
-#: Between two glances at the tasks, while some run; at every so many of these, and always at rest,
-#: also at the runs, which is a question to Postgres.
-GLANCE_S, GLANCES_A_LOOK = 0.05, 4
+#: Between two glances at whether a task has ended, while one runs.
+GLANCE_S = 0.05
+#: Between two looks at the runs, which are a question to Postgres.
+GLANCES_A_LOOK = 4
+LOOK_S = GLANCES_A_LOOK * GLANCE_S
 #: Between two looks at a process that is about to end.
 ENDING_S = 0.01
 #: A look passes over what another process has locked for a moment; so for a while after work naps
 #: are short.
 ALERT_S, SHORT_S = 1.0, 0.25
-#: The newest run, and how many wait to begin, which are also those that somebody has cleared; by
-#: indexes of Airflow's. Its sequence of ids would tell of a run before others can see it.
-RUNS = "SELECT max(id), (SELECT count(*) FROM dag_run WHERE state = 'queued') FROM dag_run"
+#: The newest run, and how many wait to begin, which are also those that somebody has cleared; and
+#: whether a task runs; by indexes of Airflow's. Its sequence of ids would tell of a run before
+#: others can see it.
+RUNS = (
+    "SELECT max(id), (SELECT count(*) FROM dag_run WHERE state = 'queued'),"
+    " EXISTS (SELECT FROM task_instance WHERE state IN ('queued', 'running')) FROM dag_run"
+)
 
 
 class Nap:
@@ -36,35 +42,30 @@ class Nap:
     ----------
     conninfo : str
         Airflow's own database, for libpq.
-    executors : sequence of BaseExecutor
-        What has ended in a LocalExecutor lies in its `result_queue` until a look; what has not is
-        `running`.
+    executors : sequence of LocalExecutor
+        What has ended lies in its `result_queue` until a look.
     """
 
     def __init__(self, conninfo: str, executors: Sequence[Any]) -> None:
         self._conninfo, self._executors = conninfo, executors
         self._connection: psycopg.Connection[Any] | None = None
         self._runs: tuple[Any, ...] | None = None
-        self._running: list[Any] = []
+        self._busy = False
         self._worked = time.monotonic()
 
     def sleep(self, seconds: float) -> None:
         """Sleep so long, or until there is a new run, or a task has ended."""
         now = time.monotonic()
-        before, self._running = self._running, [{*one.running} for one in self._executors]
-        if before != self._running:
-            self._worked = now
         end = now + (min(seconds, SHORT_S) if now < self._worked + ALERT_S else seconds)
-        glances_a_look = GLANCES_A_LOOK if any(self._running) else 1
-        pause = GLANCE_S * GLANCES_A_LOOK / glances_a_look
         for glance in count():
             left = end - time.monotonic()
             if left <= 0:
                 break
-            if self._has_ended() or (glance % glances_a_look == 0 and self._has_new()):
+            looks = not self._busy or glance % GLANCES_A_LOOK == 0
+            if self._has_ended() or (looks and self._has_new()):
                 self._worked = time.monotonic()
                 break
-            time.sleep(min(pause, left))
+            time.sleep(min(GLANCE_S if self._busy else LOOK_S, left))
 
     def _has_ended(self) -> bool:
         return any(not executor.result_queue.empty() for executor in self._executors)
@@ -78,7 +79,8 @@ class Nap:
         try:
             if self._connection is None:
                 self._connection = psycopg.connect(self._conninfo, autocommit=True)
-            return self._connection.execute(RUNS).fetchone()
+            *runs, self._busy = self._connection.execute(RUNS).fetchone() or (False,)
+            return tuple(runs)
         except psycopg.Error:
             self._connection = None
             return None
