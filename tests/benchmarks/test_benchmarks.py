@@ -107,7 +107,7 @@ def test_a_sweep_is_measured_beside_the_bare_model_and_plans_against_rows(
     counts = ("seen", "new", "changed", "removed", "batches")
     assert [nothing[name] for name in counts] == [2000, 0, 0, 0, 0]
     assert [little[name] for name in counts] == [2000, 20, 20, 20, 1]
-    assert [everything[name] for name in counts] == [2000, 2000, 0, 0, 16]
+    assert [everything[name] for name in counts] == [2000, 2000, 0, 0, 8]
     assert all(plan["seconds"] > 0 and plan["process_mb"] > 50 for plan in figures["plans"])
     (linked,) = figures["linking"]["tables"]
     assert linked["images"] == 40 and figures["linking"]["ratio"] == linked["ratio"] > 0

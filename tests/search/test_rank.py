@@ -13,6 +13,7 @@ import pytest
 from dask.distributed import Client, LocalCluster
 from PIL import Image
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from tables import toast_blocks, without_autovacuum
 
 from landmark.cluster.client import open_client
 from landmark.errors import LandmarkError
@@ -284,24 +285,11 @@ def test_many_queries_read_the_table_once(table, dask_client, queries, mode):
 
     dask_client.run(keep_no_rows)  # other tests may have given them a limit
 
-    def others() -> int:
-        with table.connect() as connection:
-            return connection.execute(
-                "SELECT FROM pg_stat_activity"
-                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-            ).rowcount
+    without_autovacuum(table)
 
     def blocks() -> int:
         dask_client.run(close_idle)
-        close_idle()
-        while others():  # they count what they read as they end
-            time.sleep(0.02)
-        with table.connect() as connection:
-            rows = connection.execute(
-                "SELECT toast_blks_read + toast_blks_hit FROM pg_statio_user_tables"
-                " WHERE relname = 'landmarks'"
-            )
-            return rows.fetchone()[0]
+        return toast_blocks(table)
 
     def blocks_read(asked) -> int:
         before = blocks()

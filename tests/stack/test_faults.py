@@ -12,6 +12,7 @@ from itertools import count
 
 import psycopg
 import pytest
+from postgres_servers import end_other_sessions
 
 from benchmarks.faults.proxy import Fault, fault_proxy
 from landmark.errors import ServerFault
@@ -25,7 +26,6 @@ from landmark.storage.database import Database
 from landmark.storage.images import save_image
 from landmark.storage.partitions import list_partitions
 from stack.s3 import CLIENT_CONFIG, s3_client
-from tests.support.postgres_servers import end_other_sessions
 
 # More come before the middle than threads extract at once, so that some are written by then.
 IMAGES, MIDDLE = 20, 15

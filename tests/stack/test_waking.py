@@ -12,10 +12,10 @@ from types import SimpleNamespace
 
 import psycopg
 import pytest
+from postgres_servers import end_other_sessions
 
 from stack import waking
 from stack.waking import Clock, Nap
-from tests.support.postgres_servers import end_other_sessions
 
 LONG_S = 60
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from dask.distributed import Client
 from hosts import loopback_hosts
+from tables import toast_blocks, without_autovacuum
 
 from landmark.cluster.client import open_client
 from landmark.cluster.workers import preferred_workers
@@ -34,17 +35,6 @@ def same(left, right):
             np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
 
 
-def toast_blocks(database) -> int:
-    """Blocks of features that Postgres has read or found in its own memory, ever."""
-    close_idle()
-    with database.connect() as connection:
-        (blocks,) = connection.execute(
-            "SELECT toast_blks_read + toast_blks_hit FROM pg_statio_user_tables"
-            " WHERE relname = 'landmarks'"
-        ).fetchone()
-    return int(blocks)
-
-
 def read(database, cache, ids=EVERYTHING):
     """The images, after checking that they are the table's present ones."""
     images = list(read_partition(database, MODEL, ids, cache))
@@ -53,6 +43,7 @@ def read(database, cache, ids=EVERYTHING):
 
 
 def test_what_is_kept_is_not_read_again(database, make_view):
+    without_autovacuum(database)
     fill(database, make_view, 20, n=300)
     cache = RowCache(100_000_000)
     list(read_partition(database, MODEL, EVERYTHING, cache=cache))
@@ -162,6 +153,7 @@ def test_the_second_search_reads_nothing_and_sees_every_change(
     database, make_view, tmp_path, monkeypatch
 ):
     monkeypatch.setattr("landmark.search.fanout.IMAGES_PER_TASK", 16)
+    without_autovacuum(database)
     fill(database, make_view, 400, n=300)
     save_image(database, "s3://b/other-view", MODEL, "1", make_view(7, 1, n=300))
     query = make_view(7, 2, n=300)

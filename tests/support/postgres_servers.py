@@ -44,6 +44,9 @@ def standby_of(primary: Postgres) -> Iterator[Postgres]:
             check=True,
             **files.identity(),
         )
+        # It would first have the disk take in all of the copy, however busy the disk is.
+        with files.data.joinpath("postgresql.auto.conf").open("a") as settings:
+            settings.write("fsync = off\n")
         with _started(server, files):
             yield server
 
