@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 
 from benchmarks.photographs import extract_folder
 from benchmarks.variants import Variant, rank_all
@@ -26,8 +29,10 @@ from landmark.evaluation.labels import (
     read_labelled_folder,
 )
 from landmark.evaluation.scores import matches_by_place, score
-from landmark.extraction.extractor import load_extractor
+from landmark.evaluation.searching import read_box
+from landmark.extraction.extractor import Extractor, load_extractor
 from landmark.extraction.models import resolve_model
+from landmark.features import LocalFeatures
 from landmark.matching.pair import MatchingParameters
 from landmark.settings import load_settings
 from training.pairs import SURE_INLIERS
@@ -54,10 +59,38 @@ def held_out(places: Path) -> LabelledFolder:
     return LabelledFolder(files, files, queries, LEAVE_ONE_OUT)
 
 
+def turn(pixels: NDArray[np.uint8], degrees: float) -> NDArray[np.uint8]:
+    """Pixels [h, w, 3] turned about their centre, of the same shape, without empty corners."""
+    height, width = pixels.shape[:2]
+    across, along = math.sin(math.radians(abs(degrees))), math.cos(math.radians(degrees))
+    kept = min(
+        width / (width * along + height * across), height / (width * across + height * along)
+    )
+    image = Image.fromarray(pixels).rotate(degrees, Image.Resampling.BICUBIC)
+    left, top = width * (1 - kept) / 2, height * (1 - kept) / 2
+    return np.array(image.crop((round(left), round(top), round(width - left), round(height - top))))
+
+
+def turned_queries(
+    extractor: Extractor, folder: LabelledFolder, degrees: float
+) -> dict[str, LocalFeatures]:
+    """The features of a folder's queries, each turned."""
+    found = {}
+    for query in folder.queries:
+        pixels = read_box(folder.query_files[query.image], query.image, query.box)
+        found[query.image] = extractor.extract_pixels(turn(pixels, degrees), query.image)
+    return found
+
+
 def measure(
-    folder: LabelledFolder, handles: list[str], distances: list[float]
+    folder: LabelledFolder, handles: list[str], distances: list[float], degrees: float = 0
 ) -> Iterator[dict[str, Any]]:
     """The figures of each model at each distance, as soon as they are known.
+
+    Parameters
+    ----------
+    degrees : float
+        How far queries are turned.
 
     Yields
     ------
@@ -71,8 +104,11 @@ def measure(
         settings = load_settings(lambda name: handle if name == "LANDMARK_MODEL" else None)  # noqa: B023
         model = resolve_model(settings)
         started = time.perf_counter()
-        images, queries = extract_folder(load_extractor(model, threads=2), folder)
+        extractor = load_extractor(model, threads=2)
+        images, queries = extract_folder(extractor, folder)
         seconds = (time.perf_counter() - started) / (len(images) + len(queries))
+        if degrees:
+            queries = turned_queries(extractor, folder, degrees)
         for distance in distances or [model.max_distance]:
             variant = Variant(f"distance below {distance}", max_distance=distance)
             ranked, _ = rank_all(images, queries, variant, MatchingParameters())
@@ -108,12 +144,14 @@ def main() -> None:
     parser.add_argument("--places", type=Path, required=True, help="one folder for each place")
     parser.add_argument("--also", type=Path, nargs="*", default=[], help="labelled folders")
     parser.add_argument("--distances", type=float, nargs="*", default=[], help="default: its own")
+    parser.add_argument("--turned", type=float, default=0, metavar="DEGREES", help="turn queries")
     arguments = parser.parse_args()
     folders = {HELD_OUT: held_out(arguments.places)}
     folders |= {path.name: read_labelled_folder(path) for path in arguments.also}
     for name, folder in folders.items():
-        for figures in measure(folder, arguments.models, arguments.distances):
-            print(json.dumps({"folder": name, **figures}), flush=True)
+        for figures in measure(folder, arguments.models, arguments.distances, arguments.turned):
+            line = {"folder": name, "turned": arguments.turned, **figures}
+            print(json.dumps(line), flush=True)
 
 
 if __name__ == "__main__":

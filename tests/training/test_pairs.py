@@ -16,7 +16,7 @@ tf = pytest.importorskip("tensorflow")
 
 from training.data import ViewParameters  # noqa: E402
 from training.losses import losses  # noqa: E402
-from training.measure import held_out, measure  # noqa: E402
+from training.measure import held_out, measure, turn  # noqa: E402
 from training.network import Network  # noqa: E402
 from training.pair_views import PairChoice, ScoreTargets, pair_examples  # noqa: E402
 from training.pairs import (  # noqa: E402
@@ -101,6 +101,17 @@ def test_models_are_measured_side_by_side(tmp_path: Path):
     assert one["pairs_of_different_places"] == 6 * 4
     assert one["equal_inliers"] >= 18 and one["false_at_equal"] == 0
     assert narrower["max_distance"] == 0.3 and narrower["model"] == one["model"]
+    (turned,) = measure(folder, [str(model)], [0.85], 15)
+    assert turned["map"] == 1.0
+
+
+def test_a_turned_picture_has_no_empty_corners():
+    white = np.full((300, 400, 3), 255, np.uint8)
+    turned = turn(white, 15)
+    assert turned.min() > 250
+    assert turned.shape[1] / turned.shape[0] == pytest.approx(4 / 3, abs=0.02)
+    assert 0.7 < turned.shape[1] / 400 < 0.8
+    assert np.array_equal(turn(white, 0), white)
 
 
 # --- mining ---------------------------------------------------------------------------------

@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
 from dask.distributed import Client
+from numpy.typing import NDArray
 
 from landmark.errors import LandmarkError
 from landmark.evaluation.labels import LabelledFolder
@@ -200,9 +202,16 @@ def extract_box(
     extractor: FeatureExtractor, file: Path, name: str, box: tuple[float, ...]
 ) -> LocalFeatures:
     """The features of the part of a photograph in a box: x0, y0, x1, y1 px."""
+    return extractor.extract_pixels(read_box(file, name, box), name)
+
+
+def read_box(file: Path, name: str, box: tuple[float, ...] | None) -> NDArray[np.uint8]:
+    """The pixels [h, w, 3] of a photograph in its own size, or of the part in a box."""
     pixels = decode_image(file.read_bytes(), name, max_size_px=sys.maxsize).pixels
+    if box is None:
+        return pixels
     x0, y0, x1, y1 = (max(0, round(side)) for side in box)
-    return extractor.extract_pixels(pixels[y0:y1, x0:x1], name)
+    return pixels[y0:y1, x0:x1]
 
 
 def _distractors(folder: LabelledFolder, below: Path | None) -> dict[str, Path]:
